@@ -1,0 +1,73 @@
+#include "core/coroutine/coroutine.hh"
+
+#include "capi/check.hh"
+#include "core/error.hh"
+
+using namespace kolk;
+
+extern "C" {
+
+int kolk_coroutine_new(kolk_loop *loop, kolk_coroutine_fn fn, void *userdata, kolk_destroy_fn destroy, size_t stack_size,
+                       kolk_coroutine **ret_coroutine) noexcept {
+    int status = fn && ret_coroutine ? check_open(loop) : int(KOLK_EINVAL);
+    stack where;
+    void *place;
+    if (status == 0)
+        status = acquire_stack(*loop, stack_size, sizeof(kolk_coroutine), where, place);
+    if (status < 0)
+        return refuse(status, destroy, userdata);
+    *ret_coroutine = ::new (place) kolk_coroutine(*loop, where, stack_size, nullptr, fn, userdata, destroy);
+    return 0;
+}
+
+kolk_coroutine *kolk_coroutine_ref(kolk_coroutine *self) noexcept { return checked_ref(self); }
+kolk_coroutine *kolk_coroutine_unref(kolk_coroutine *self) noexcept { return checked_unref(self); }
+
+int kolk_coroutine_next(kolk_coroutine *self, void **ret_value) noexcept { return kolk_coroutine_send(self, nullptr, ret_value); }
+
+int kolk_coroutine_send(kolk_coroutine *self, void *value, void **ret_value) noexcept {
+    int status = check(self);
+    return status < 0 ? status : self->resume(0, value, ret_value);
+}
+
+int kolk_coroutine_throw(kolk_coroutine *self, kolk_error *error, void **ret_value) noexcept {
+    int status = error ? check(self) : int(KOLK_EINVAL);
+    return status < 0 ? status : self->throw_in(*error, ret_value);
+}
+
+int kolk_coroutine_close(kolk_coroutine *self) noexcept {
+    int status = check_thread(self);
+    return status < 0 ? status : self->close();
+}
+
+int kolk_coroutine_get_state(const kolk_coroutine *self) noexcept {
+    int status = check_thread(self);
+    return status < 0 ? status : int(self->state);
+}
+
+kolk_error *kolk_coroutine_error(const kolk_coroutine *self) noexcept {
+    return check_thread(self) == 0 && self->state == KOLK_COROUTINE_CLOSED ? self->raised : nullptr;
+}
+
+kolk_coroutine *kolk_coroutine_current(void) noexcept { return this_thread.coroutine; }
+
+int kolk_yield(void *value, void **ret_sent) noexcept {
+    coroutine *self = this_thread.coroutine;
+    if (!self)
+        return KOLK_ENOTASK;
+    if (self->task)
+        return KOLK_EYIELD;
+    return self->yield(KOLK_COROUTINE_YIELDED, value, ret_sent);
+}
+
+int kolk_raise(kolk_error *error) noexcept {
+    if (coroutine *self = this_thread.coroutine)
+        return self->raise(error);
+    int status = error ? error->status : int(KOLK_EUNSPECIFIED);
+    unref(error);
+    return status;
+}
+
+kolk_error *kolk_raised(void) noexcept { return this_thread.coroutine ? this_thread.coroutine->raised : nullptr; }
+
+} // extern "C"

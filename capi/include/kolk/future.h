@@ -1,0 +1,167 @@
+/**
+ * @file future.h
+ * A result that is not there yet, and who wants to know.
+ *
+ * A future is pending until it gets a result, gets an error or is cancelled, once. Its callbacks are called through the
+ * loop, in the order they were added, never from inside the call that finished it. The model and the names are asyncio's.
+ * Most futures come from operations; a task is one too (kolk_task_as_future()).
+ *
+ * The result is a pointer. An operation that yields a number stores it in the pointer's value, as its documentation says.
+ */
+#ifndef KOLK_FUTURE_H
+#define KOLK_FUTURE_H
+
+#include <kolk/loop.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * Called when a future is done.
+ *
+ * @param future    @ref borrowed. The callback may drop the last other reference.
+ * @param userdata  As given to kolk_future_add_done_callback().
+ */
+typedef void (*kolk_future_fn)(kolk_future *future, void *userdata);
+
+/**
+ * Makes a pending future.
+ *
+ * @param loop        Whose it is.
+ * @param ret_future  Receives the future. @ref owned_by_caller.
+ * @return 0; #KOLK_ENOMEM, #KOLK_EINVAL, #KOLK_ECLOSED, #KOLK_ETHREAD, #KOLK_EFORKED.
+ * @threads{loop} @since 0.1
+ */
+KOLK_API int kolk_future_new(kolk_loop *loop, kolk_future **ret_future) KOLK_NOEXCEPT;
+
+/** One more owner. Accepts NULL. Returns @p self. @threads{loop} @since 0.1 */
+KOLK_API kolk_future *kolk_future_ref(kolk_future *self) KOLK_NOEXCEPT;
+
+/**
+ * One owner fewer. Accepts NULL. A future dropped with an error that nobody read goes to the loop's exception handler.
+ *
+ * @return NULL; @p self on a wrong thread, where nothing is done.
+ * @threads{loop} @since 0.1
+ */
+KOLK_API kolk_future *kolk_future_unref(kolk_future *self) KOLK_NOEXCEPT;
+
+/** The loop it belongs to. @ref borrowed. @threads{any} @since 0.1 */
+KOLK_API kolk_loop *kolk_future_loop(const kolk_future *self) KOLK_NOEXCEPT;
+
+/** 1 when it has a result, an error or was cancelled; 0 while pending. @threads{loop} @since 0.1 */
+KOLK_API int kolk_future_done(const kolk_future *self) KOLK_NOEXCEPT;
+
+/** 1 when it was cancelled, 0 when not. @threads{loop} @since 0.1 */
+KOLK_API int kolk_future_cancelled(const kolk_future *self) KOLK_NOEXCEPT;
+
+/**
+ * The outcome.
+ *
+ * @param self        The future.
+ * @param ret_result  Receives the result, which stays the future's unless its operation says otherwise; may be NULL.
+ * @return 0 when there is a result; #KOLK_EPENDING; #KOLK_ECANCELED; or the status of its error, which counts as read then.
+ * @threads{loop} @since 0.1
+ */
+KOLK_API int kolk_future_result(kolk_future *self, void **ret_result) KOLK_NOEXCEPT;
+
+/**
+ * The error in words, or NULL when there is none. Counts as read. @ref borrowed from the future.
+ *
+ * @threads{loop} @since 0.1
+ */
+KOLK_API kolk_error *kolk_future_error(kolk_future *self) KOLK_NOEXCEPT;
+
+/**
+ * Finishes a pending future with a result.
+ *
+ * @param self     The future; tasks refuse, they get their result from their coroutine.
+ * @param result   Handed to who asks. @ref owned_by_callee through @p destroy.
+ * @param destroy  May be NULL. Called when the future is gone, or when this call fails.
+ * @return 0; #KOLK_EALREADY when it is done, #KOLK_ENOTSUP for a task, #KOLK_EINVAL, #KOLK_ETHREAD, #KOLK_EFORKED.
+ * @threads{loop} @since 0.1
+ */
+KOLK_API int kolk_future_set_result(kolk_future *self, void *result, kolk_destroy_fn destroy) KOLK_NOEXCEPT;
+
+/**
+ * Finishes a pending future with an error.
+ *
+ * @param self   The future; tasks refuse.
+ * @param error  @ref borrowed: the future takes a reference of its own. kolk_error_of() gives one for a mere status.
+ * @return as kolk_future_set_result().
+ * @threads{loop} @since 0.1
+ */
+KOLK_API int kolk_future_set_error(kolk_future *self, kolk_error *error) KOLK_NOEXCEPT;
+
+/**
+ * Cancels. A pending future becomes cancelled at once; one that stands for an operation or a task asks it to end, and becomes
+ * cancelled when that has happened. Never allocates.
+ *
+ * @return 1 when cancellation was requested, 0 when the future is done already; #KOLK_EINVAL, #KOLK_ETHREAD, #KOLK_EFORKED.
+ * @threads{loop} @since 0.1
+ */
+KOLK_API int kolk_future_cancel(kolk_future *self) KOLK_NOEXCEPT;
+
+/**
+ * Asks that @p fn be called when @p self is done; on the next turn if it is done already.
+ *
+ * @param self      The future.
+ * @param fn        Called once.
+ * @param userdata  Handed to @p fn. @ref owned_by_callee through @p destroy.
+ * @param destroy   May be NULL. Called after @p fn, when the callback is removed, when the future is gone, or when this call fails.
+ * @return 0; #KOLK_ENOMEM, #KOLK_ECLOSED, #KOLK_EINVAL, #KOLK_ETHREAD, #KOLK_EFORKED.
+ * @threads{loop} @since 0.1
+ */
+KOLK_API int kolk_future_add_done_callback(kolk_future *self, kolk_future_fn fn, void *userdata,
+                                           kolk_destroy_fn destroy) KOLK_NOEXCEPT;
+
+/**
+ * Takes back every callback with this function and userdata that has not been scheduled yet.
+ *
+ * @param self      The future.
+ * @param fn        As added.
+ * @param userdata  As added.
+ * @return how many were removed; #KOLK_EINVAL, #KOLK_ETHREAD, #KOLK_EFORKED.
+ * @threads{loop} @since 0.1
+ */
+KOLK_API int kolk_future_remove_done_callback(kolk_future *self, kolk_future_fn fn, void *userdata) KOLK_NOEXCEPT;
+
+/** kolk_gather(): wait for all of them, and count errors and cancellations as results. */
+#define KOLK_GATHER_RETURN_ERRORS UINT32_C(1)
+
+/**
+ * A future for all of @p futures: done when the last one is.
+ *
+ * Its result is an array of @p count results in the order given, `void **`, which lives as long as the returned future. If one
+ * of them fails or is cancelled, the returned future fails at once with its error and the others go on; with
+ * #KOLK_GATHER_RETURN_ERRORS it never fails, and NULL stands in the array for those that did. Cancelling the returned future
+ * cancels all that are pending.
+ *
+ * @param loop        Whose futures they are.
+ * @param futures     @ref borrowed: each is referenced until it is done and the returned future is gone. May be empty.
+ * @param count       How many.
+ * @param flags       0 or #KOLK_GATHER_RETURN_ERRORS.
+ * @param ret_future  Receives the future. @ref owned_by_caller.
+ * @return 0; #KOLK_EINVAL for NULL or a future of another loop, #KOLK_ENOMEM, #KOLK_ECLOSED, #KOLK_ETHREAD, #KOLK_EFORKED.
+ * @threads{loop} @since 0.1
+ */
+KOLK_API int kolk_gather(kolk_loop *loop, kolk_future *const *futures, size_t count, uint32_t flags,
+                         kolk_future **ret_future) KOLK_NOEXCEPT;
+
+/**
+ * A future with the outcome of @p future, or #KOLK_ETIMEDOUT if that takes longer than @p timeout_ns. On timeout, and when the
+ * returned future is cancelled, @p future is cancelled, and the returned one is done when @p future is.
+ *
+ * @param future      @ref borrowed: referenced until it is done.
+ * @param timeout_ns  Nanoseconds from now; 0 or less: it must be done already. #KOLK_NEVER: no limit.
+ * @param ret_future  Receives the future. @ref owned_by_caller.
+ * @return 0; #KOLK_EINVAL, #KOLK_ENOMEM, #KOLK_ECLOSED, #KOLK_ETHREAD, #KOLK_EFORKED.
+ * @threads{loop} @since 0.1
+ */
+KOLK_API int kolk_wait_for_async(kolk_future *future, int64_t timeout_ns, kolk_future **ret_future) KOLK_NOEXCEPT;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,61 @@
+/* A function that can stop in the middle, hand out a value, and be sent one back: the generator's protocol on a fiber.
+ *
+ * The control block lies at the top of its own stack, so that making one allocates nothing and a parked one costs a single
+ * page. It outlives the function, as long as somebody refers to it. */
+#pragma once
+
+#include "core/loop/loop.hh"
+
+#include <kolk/coroutine.h>
+
+struct kolk_task;
+
+struct kolk_coroutine : kolk::counted {
+    kolk::fiber context;
+    kolk::stack memory;
+    size_t stack_size;              /* as asked for: the pool wants to know */
+    kolk_task *task;                /* whose body this is, or nullptr */
+    kolk::fiber *resumer = nullptr; /* where a yield goes */
+    kolk_coroutine_state state = KOLK_COROUTINE_CREATED;
+    int step = 0;                 /* what the last switch was about: a kolk_coroutine_step, or a status on the way in or out */
+    void *value = nullptr;        /* what goes with it */
+    kolk_error *raised = nullptr; /* owned: last raised inside or thrown in; what it ended with, if it failed */
+    kolk_coroutine_fn fn;
+    void *userdata;
+    kolk_destroy_fn destroy;
+
+    kolk_coroutine(kolk::loop &on, kolk::stack where, size_t size, kolk_task *body_of, kolk_coroutine_fn body, void *data,
+                   kolk_destroy_fn release) noexcept;
+    ~kolk_coroutine();
+
+    /* From outside. */
+    [[nodiscard]] int resume(int how, void *sent, void **ret_value) noexcept;
+    [[nodiscard]] int throw_in(kolk_error &error, void **ret_value) noexcept;
+    [[nodiscard]] int close() noexcept;
+
+    /* From inside. */
+    [[nodiscard]] int yield(int what, void *handed_out, void **ret_sent) noexcept;
+    [[nodiscard]] int raise(kolk_error *error) noexcept; /* takes the reference */
+
+    void ref() noexcept;
+    void unref() noexcept;
+
+  private:
+    static void run(void *argument) noexcept;
+};
+
+namespace kolk {
+
+using coroutine = ::kolk_coroutine;
+
+/* Where the running code continues when something is switched to: the coroutine's own context, or the stack that drives the
+ * loop. */
+[[nodiscard]] inline fiber &running_fiber(loop &on) noexcept {
+    coroutine *inside = this_thread.coroutine;
+    return inside && inside->owner == &on ? inside->context : on.host_fiber;
+}
+
+/* A stack with room for an object at its top. The object is constructed by the caller at the returned place. */
+[[nodiscard]] int acquire_stack(loop &on, size_t stack_size, size_t object_size, stack &ret_stack, void *&ret_place) noexcept;
+
+} // namespace kolk

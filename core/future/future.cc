@@ -1,0 +1,153 @@
+#include "core/future/future.hh"
+
+#include "core/error.hh"
+
+using namespace kolk;
+
+namespace {
+
+struct done_callback final : ready_item {
+    future *about; /* referenced once the future is done */
+    kolk_future_fn fn;
+    void *userdata;
+    kolk_destroy_fn destroy;
+
+    done_callback(future &of, kolk_future_fn call, void *data, kolk_destroy_fn release) noexcept
+        : ready_item(invoke), about(&of), fn(call), userdata(data), destroy(release) {}
+
+    static void invoke(ready_item &item, bool closing) noexcept {
+        auto &self = static_cast<done_callback &>(item);
+        future &of = *self.about;
+        if (!closing)
+            self.fn(&of, self.userdata);
+        self.drop();
+        of.unref();
+    }
+
+    void drop() noexcept {
+        loop &owner = *about->owner;
+        destroy_userdata(destroy, userdata);
+        owner.objects.destroy(this);
+    }
+};
+
+} // namespace
+
+namespace kolk {
+
+constinit const future_kind bare_future = {
+    [](future &self) noexcept {
+        self.end_cancelled();
+        return true;
+    },
+    [](future &self) noexcept { dispose_of(self); },
+    true,
+};
+
+} // namespace kolk
+
+kolk_future::~kolk_future() {
+    /* Whoever awaits holds a reference, so only callbacks can be left: of a future that was never done. */
+    while (ready_item *item = waiters.pop_front())
+        static_cast<done_callback *>(item)->drop();
+    if (state == outcome::error) {
+        auto *what = static_cast<kolk_error *>(value);
+        if (unread)
+            owner->report(*what);
+        kolk::unref(what);
+    } else {
+        destroy_userdata(destroy_value, value);
+    }
+}
+
+int kolk_future::result(void **ret_result) noexcept {
+    switch (state) {
+    case outcome::pending:
+        return KOLK_EPENDING;
+    case outcome::cancelled:
+        return KOLK_ECANCELED;
+    case outcome::error:
+        unread = false;
+        return static_cast<kolk_error *>(value)->status;
+    case outcome::result:
+        break;
+    }
+    if (ret_result)
+        *ret_result = value;
+    return 0;
+}
+
+kolk_error *kolk_future::error() noexcept {
+    if (state == outcome::cancelled)
+        return static_error(KOLK_ECANCELED);
+    if (state != outcome::error)
+        return nullptr;
+    unread = false;
+    return static_cast<kolk_error *>(value);
+}
+
+void kolk_future::settle(outcome how) noexcept {
+    state = how;
+    refs += callbacks; /* each callback keeps it until it has been called */
+    callbacks = 0;
+    if (!waiters.empty())
+        owner->append_ready(waiters);
+}
+
+void kolk_future::finish(void *result, kolk_destroy_fn destroy) noexcept {
+    value = result;
+    destroy_value = destroy;
+    settle(outcome::result);
+}
+
+void kolk_future::fail(kolk_error *error) noexcept {
+    value = error;
+    unread = true;
+    settle(outcome::error);
+}
+
+void kolk_future::end_cancelled() noexcept { settle(outcome::cancelled); }
+
+void kolk_future::finish_like(kolk_future &other) noexcept {
+    switch (other.state) {
+    case outcome::error:
+        return fail(kolk::ref(other.error()));
+    case outcome::cancelled:
+        return end_cancelled();
+    default:
+        return finish(other.value, nullptr);
+    }
+}
+
+int kolk_future::add_callback(kolk_future_fn fn, void *userdata, kolk_destroy_fn destroy) noexcept {
+    auto *callback = owner->objects.create<done_callback>(*this, fn, userdata, destroy);
+    if (!callback)
+        return KOLK_ENOMEM;
+    if (done())
+        ref();
+    else
+        callbacks++;
+    add_waiter(*callback);
+    return 0;
+}
+
+int kolk_future::remove_callbacks(kolk_future_fn fn, void *userdata) noexcept {
+    int removed = 0;
+    for (ready_item *item = waiters.front(), *next; item; item = next) {
+        next = waiters.after(*item);
+        if (item->run != done_callback::invoke)
+            continue;
+        auto *callback = static_cast<done_callback *>(item);
+        if (callback->fn != fn || callback->userdata != userdata)
+            continue;
+        callback->unlink();
+        callbacks--;
+        removed++;
+        /* What it releases may remove more of this list. */
+        ref();
+        callback->drop();
+        next = waiters.front();
+        unref();
+    }
+    return removed;
+}

@@ -1,0 +1,143 @@
+#include "core/future/gather.hh"
+
+#include "core/error.hh"
+
+namespace kolk {
+
+namespace {
+
+struct gathering;
+
+/* One of the futures waited for. In its list until it is done. */
+struct member final : ready_item {
+    gathering *of = nullptr;
+    future *what = nullptr; /* referenced */
+
+    member() noexcept : ready_item(done) {}
+    static void done(ready_item &item, bool closing) noexcept;
+};
+
+/* The members and the array of results lie behind this struct. It lives while somebody refers to it or a member is pending: each
+ * pending member holds a reference. */
+struct gathering final : future, resource {
+    size_t count;
+    size_t pending;
+    bool return_errors;
+    bool cancelling = false;
+
+    gathering(loop &on, size_t how_many, uint32_t flags) noexcept
+        : future(on, kind_of_gathering), resource(let_go), count(how_many), pending(0),
+          return_errors(flags & KOLK_GATHER_RETURN_ERRORS) {}
+
+    member *members() noexcept { return reinterpret_cast<member *>(this + 1); }
+    void **results() noexcept { return reinterpret_cast<void **>(members() + count); }
+    static size_t size(size_t count) noexcept { return sizeof(gathering) + count * (sizeof(member) + sizeof(void *)); }
+
+    void one_done(future &what) noexcept;
+    void complete() noexcept;
+
+    static void let_go(resource &self) noexcept;
+    static const future_kind kind_of_gathering;
+};
+
+void member::done(ready_item &item, bool closing) noexcept {
+    auto &self = static_cast<member &>(item);
+    gathering &of = *self.of;
+    of.pending--;
+    if (!closing)
+        of.one_done(*self.what);
+    of.unref();
+}
+
+void gathering::one_done(future &what) noexcept {
+    bool failed = what.state != outcome::result;
+    if (failed && !return_errors && !cancelling && !done()) {
+        /* The others go on; who wants them ended cancels them. */
+        finish_like(what);
+    }
+    if (failed)
+        (void)what.error(); /* told through this one */
+    if (pending == 0)
+        complete();
+}
+
+void gathering::complete() noexcept {
+    if (resource::linked())
+        resource::unlink();
+    if (done())
+        return;
+    if (cancelling)
+        return end_cancelled();
+    for (size_t i = 0; i < count; i++) {
+        future &what = *members()[i].what;
+        results()[i] = what.state == outcome::result ? what.value : nullptr;
+    }
+    finish(results(), nullptr);
+}
+
+void gathering::let_go(resource &self) noexcept {
+    auto &mine = static_cast<gathering &>(self);
+    mine.ref();
+    for (size_t i = 0; i < mine.count; i++)
+        if (member &one = mine.members()[i]; one.linked()) {
+            one.unlink();
+            mine.pending--;
+            mine.unref();
+        }
+    mine.unref();
+}
+
+constinit const future_kind gathering::kind_of_gathering = {
+    [](future &self) noexcept {
+        auto &mine = static_cast<gathering &>(self);
+        mine.cancelling = true;
+        mine.ref();
+        bool any = false;
+        for (size_t i = 0; i < mine.count; i++)
+            any |= mine.members()[i].what->cancel();
+        mine.unref();
+        return any || mine.pending > 0;
+    },
+    [](future &self) noexcept {
+        auto &mine = static_cast<gathering &>(self);
+        loop &on = *mine.owner;
+        size_t count = mine.count;
+        if (mine.resource::linked())
+            mine.resource::unlink();
+        for (size_t i = 0; i < count; i++)
+            mine.members()[i].what->unref();
+        mine.~gathering();
+        on.objects.give(&mine, size(count));
+        on.object_gone();
+    },
+    false,
+};
+
+} // namespace
+
+int gather(loop &on, future *const *futures, size_t count, uint32_t flags, future *&ret_future) noexcept {
+    size_t bytes;
+    if (__builtin_mul_overflow(count, sizeof(member) + sizeof(void *), &bytes) || bytes > PTRDIFF_MAX / 2)
+        return KOLK_ENOMEM;
+    void *memory = on.objects.take(gathering::size(count));
+    if (!memory)
+        return KOLK_ENOMEM;
+    auto *made = ::new (memory) gathering(on, count, flags);
+    on.resources.push_back(*made);
+    for (size_t i = 0; i < count; i++) {
+        member *one = ::new (&made->members()[i]) member;
+        made->results()[i] = nullptr;
+        one->of = made;
+        one->what = futures[i];
+        futures[i]->ref();
+        made->ref();
+        made->pending++;
+        futures[i]->add_waiter(*one);
+    }
+    if (count == 0)
+        made->complete();
+    ret_future = made;
+    return 0;
+}
+
+} // namespace kolk

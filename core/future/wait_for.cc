@@ -1,0 +1,90 @@
+#include "core/future/wait_for.hh"
+
+#include "core/error.hh"
+#include "core/task/sleep.hh"
+
+namespace kolk {
+
+namespace {
+
+/* Waits for another future, and for a timer. Whatever ends it first, it is done only when the other future is: nothing is left
+ * running behind the caller's back. It lives while somebody refers to it or the other future is pending. */
+struct limited final : future, timer_node, resource {
+    struct watch final : ready_item {
+        limited *of;
+        explicit watch(limited &self) noexcept : ready_item(inner_done), of(&self) {}
+    };
+
+    future *inner; /* referenced */
+    watch inner_watch;
+    bool expired = false;
+
+    explicit limited(future &what) noexcept
+        : future(*what.owner, kind_of_limited), timer_node(time_is_up), resource(let_go), inner(&what), inner_watch(*this) {
+        what.ref();
+    }
+
+    static void time_is_up(ready_item &item, bool closing) noexcept {
+        auto &self = static_cast<limited &>(item);
+        if (closing)
+            return;
+        self.expired = true;
+        self.inner->cancel();
+    }
+
+    static void inner_done(ready_item &item, bool closing) noexcept {
+        limited &self = *static_cast<watch &>(item).of;
+        self.owner->stop_timer(self);
+        self.resource::unlink();
+        if (!closing) {
+            if (self.expired && self.inner->state == outcome::cancelled)
+                self.fail(static_error(KOLK_ETIMEDOUT));
+            else
+                self.finish_like(*self.inner);
+        }
+        self.unref();
+    }
+
+    static void let_go(resource &held) noexcept {
+        auto &self = static_cast<limited &>(held);
+        self.owner->stop_timer(self);
+        if (self.inner_watch.linked())
+            self.inner_watch.unlink();
+        self.unref();
+    }
+
+    static const future_kind kind_of_limited;
+};
+
+constinit const future_kind limited::kind_of_limited = {
+    [](future &self) noexcept { return static_cast<limited &>(self).inner->cancel(); },
+    [](future &self) noexcept {
+        auto &mine = static_cast<limited &>(self);
+        future *inner = mine.inner;
+        dispose_of(mine);
+        inner->unref();
+    },
+    false,
+};
+
+} // namespace
+
+int wait_for_async(future &what, int64_t timeout, future *&ret_future) noexcept {
+    loop &on = *what.owner;
+    auto *made = on.objects.create<limited>(what);
+    if (!made)
+        return KOLK_ENOMEM;
+    made->ref(); /* until the inner one is done */
+    on.resources.push_back(*made);
+    what.add_waiter(made->inner_watch);
+    if (timeout <= 0 && !what.done()) {
+        made->expired = true;
+        what.cancel();
+    } else if (timeout != KOLK_NEVER && !what.done()) {
+        on.start_timer(*made, deadline_after(on, timeout));
+    }
+    ret_future = made;
+    return 0;
+}
+
+} // namespace kolk

@@ -1,0 +1,72 @@
+/* Doubly linked lists whose links live in the elements.
+ *
+ * Nothing is allocated, so nothing can fail; an element leaves whichever list it is in, in O(1), without knowing which one that
+ * is. An element can be in one list per tag. */
+#pragma once
+
+namespace kolk {
+
+template <class Tag = void>
+struct link {
+    link *next = nullptr;
+    link *prev = nullptr;
+
+    link() noexcept = default;
+    link(const link &) = delete;
+    link &operator=(const link &) = delete;
+
+    [[nodiscard]] bool linked() const noexcept { return next != nullptr; }
+    void unlink() noexcept {
+        next->prev = prev;
+        prev->next = next;
+        next = prev = nullptr;
+    }
+};
+
+template <class T, class Tag = void>
+class list {
+  public:
+    list() noexcept { head_.next = head_.prev = &head_; }
+
+    [[nodiscard]] bool empty() const noexcept { return head_.next == &head_; }
+    [[nodiscard]] T *front() noexcept { return empty() ? nullptr : static_cast<T *>(head_.next); }
+    [[nodiscard]] T *after(T &element) noexcept {
+        link<Tag> *next = static_cast<link<Tag> &>(element).next;
+        return next == &head_ ? nullptr : static_cast<T *>(next);
+    }
+
+    void push_back(T &element) noexcept {
+        link<Tag> &node = element;
+        node.prev = head_.prev;
+        node.next = &head_;
+        head_.prev->next = &node;
+        head_.prev = &node;
+    }
+
+    [[nodiscard]] T *pop_front() noexcept {
+        if (empty())
+            return nullptr;
+        T *first = static_cast<T *>(head_.next);
+        static_cast<link<Tag> *>(first)->unlink();
+        return first;
+    }
+
+    /* All of `other`, in its order, behind or before what is here. */
+    void append(list &other) noexcept { insert(*head_.prev, head_, other); }
+    void prepend(list &other) noexcept { insert(head_, *head_.next, other); }
+
+  private:
+    static void insert(link<Tag> &left, link<Tag> &right, list &other) noexcept {
+        if (other.empty())
+            return;
+        left.next = other.head_.next;
+        left.next->prev = &left;
+        right.prev = other.head_.prev;
+        right.prev->next = &right;
+        other.head_.next = other.head_.prev = &other.head_;
+    }
+
+    link<Tag> head_;
+};
+
+} // namespace kolk

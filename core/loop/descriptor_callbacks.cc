@@ -1,0 +1,140 @@
+#include "core/loop/descriptor_callbacks.hh"
+
+#include "core/future/future.hh"
+
+namespace kolk {
+
+namespace {
+
+struct callback final : ready_item {
+    loop *owner;
+    kolk_callback_fn fn;
+    void *userdata;
+    kolk_destroy_fn destroy;
+    bool running = false, removed = false;
+
+    callback(loop &on, kolk_callback_fn call, void *data, kolk_destroy_fn release) noexcept
+        : ready_item(invoke), owner(&on), fn(call), userdata(data), destroy(release) {}
+
+    static void invoke(ready_item &item, bool closing) noexcept {
+        auto &self = static_cast<callback &>(item);
+        if (closing)
+            return;
+        self.running = true;
+        self.fn(self.userdata);
+        self.running = false;
+        if (self.removed)
+            self.finish();
+    }
+
+    /* What is running is released when it returns. */
+    void remove() noexcept {
+        removed = true;
+        if (linked())
+            unlink();
+        if (!running)
+            finish();
+    }
+
+    void finish() noexcept {
+        loop &on = *owner;
+        destroy_userdata(destroy, userdata);
+        on.objects.destroy(this);
+    }
+};
+
+/* Both directions of one descriptor. */
+struct callbacks final : watcher, resource {
+    loop *owner;
+    int fd;
+    callback *of[2] = {};
+
+    callbacks(loop &on, int descriptor) noexcept : watcher{tell}, resource(let_go), owner(&on), fd(descriptor) {}
+
+    [[nodiscard]] uint32_t events() const noexcept {
+        return (of[0] ? uint32_t(KOLK_EVENT_READ) : 0) | (of[1] ? uint32_t(KOLK_EVENT_WRITE) : 0);
+    }
+
+    static void tell(watcher &self, uint32_t ready) noexcept {
+        auto &mine = static_cast<callbacks &>(self);
+        for (int way = 0; way < 2; way++) {
+            callback *one = mine.of[way];
+            if (one && (ready & (KOLK_EVENT_READ << way)) && !one->linked())
+                mine.owner->make_ready(*one);
+        }
+    }
+
+    static void let_go(resource &self) noexcept {
+        auto &mine = static_cast<callbacks &>(self);
+        for (callback *&one : mine.of)
+            if (callback *going = std::exchange(one, nullptr))
+                going->remove();
+        (void)mine.owner->selector().remove(mine.fd);
+        mine.owner->objects.destroy(&mine);
+    }
+};
+
+static_assert(KOLK_EVENT_READ << 1 == KOLK_EVENT_WRITE);
+
+/* nullptr when there are none; `ret_foreign` when a stream or server watches it. */
+callbacks *find(loop &on, int fd, bool &ret_foreign) noexcept {
+    const selector_slot *slot = on.selector().find(fd);
+    auto *who = slot ? static_cast<watcher *>(slot->data) : nullptr;
+    ret_foreign = who && who->ready != callbacks::tell;
+    return who && !ret_foreign ? static_cast<callbacks *>(who) : nullptr;
+}
+
+} // namespace
+
+int add_callback(loop &on, int fd, direction way, kolk_callback_fn fn, void *userdata, kolk_destroy_fn destroy) noexcept {
+    bool foreign;
+    callbacks *both = find(on, fd, foreign);
+    if (foreign)
+        return KOLK_EBUSY;
+    auto *one = on.objects.create<callback>(on, fn, userdata, destroy);
+    if (!one)
+        return KOLK_ENOMEM;
+    bool is_new = !both;
+    if (is_new) {
+        both = on.objects.create<callbacks>(on, fd);
+        if (!both) {
+            on.objects.destroy(one);
+            return KOLK_ENOMEM;
+        }
+    }
+    callback *old = std::exchange(both->of[int(way)], one);
+    int status = is_new ? on.selector().add(fd, both->events(), static_cast<watcher *>(both))
+                        : on.selector().modify(fd, both->events(), static_cast<watcher *>(both));
+    if (status < 0) {
+        both->of[int(way)] = old;
+        on.objects.destroy(one);
+        if (is_new)
+            on.objects.destroy(both);
+        return status;
+    }
+    if (is_new)
+        on.resources.push_back(*both);
+    if (old)
+        old->remove();
+    return 0;
+}
+
+bool remove_callback(loop &on, int fd, direction way) noexcept {
+    bool foreign;
+    callbacks *both = find(on, fd, foreign);
+    callback *one = both ? std::exchange(both->of[int(way)], nullptr) : nullptr;
+    if (!one)
+        return false;
+    if (both->events()) {
+        /* Not told, the reactor only reports more than is wanted. */
+        (void)on.selector().modify(fd, both->events(), static_cast<watcher *>(both));
+    } else {
+        (void)on.selector().remove(fd);
+        both->unlink();
+        on.objects.destroy(both);
+    }
+    one->remove();
+    return true;
+}
+
+} // namespace kolk

@@ -1,0 +1,367 @@
+#include "core/loop/loop.hh"
+
+#include "core/error.hh"
+#include "core/future/future.hh"
+#include "core/platform/timer_fd.hh"
+#include "core/platform/wake_fd.hh"
+#include "core/stream/resolver.hh"
+#include "core/task/task.hh"
+
+using namespace kolk;
+
+namespace {
+
+constexpr size_t cached_stacks = 1024;
+constexpr uint32_t no_limit = UINT32_MAX;
+
+/* How many callbacks may run before the kernel and the clock are looked at again, while there always are more. A look costs as
+ * much as some twenty callbacks. Go and Tokio look every 61. */
+constexpr uint32_t callbacks_per_look = 64;
+
+/* What this thread runs, put back when the scope is left. Inside, no task is current: one that belongs to an outer loop must not
+ * be parked from here. */
+class entered {
+  public:
+    explicit entered(loop &inner) noexcept : outer_(this_thread) {
+        this_thread.loop = &inner;
+        this_thread.task = nullptr;
+        this_thread.coroutine = nullptr;
+    }
+    ~entered() {
+        this_thread.loop = outer_.loop;
+        this_thread.task = outer_.task;
+        this_thread.coroutine = outer_.coroutine;
+    }
+
+  private:
+    thread_state outer_;
+};
+
+} // namespace
+
+kolk_loop::kolk_loop(const allocator &memory, uint64_t thread) noexcept
+    : objects(memory), stacks(cached_stacks), open_for_(thread), selector_(memory), thread_(thread),
+      forks_(fork_count()) {
+    wake_watcher_.loop = timer_watcher_.loop = this;
+    wake_watcher_.ready = [](watcher &self, uint32_t) noexcept {
+        loop &owner = *static_cast<own_watcher &>(self).loop;
+        owner.handle_signalled_ = false;
+        /* Edge-triggered, it need not be read to fall silent. */
+        if (!owner.edge_triggered())
+            wake_fd_clear(owner.wake_fd_);
+    };
+    timer_watcher_.ready = [](watcher &self, uint32_t) noexcept {
+        static_cast<own_watcher &>(self).loop->timer_fd_deadline_ = INT64_MIN;
+    };
+}
+
+kolk_loop::~kolk_loop() {
+    /* Not before: another thread may have posted just before the loop closed and ring only now. */
+    close_fd(wake_fd_);
+    release(memory(), receive_buffer_, receive_buffer_size);
+}
+
+int kolk_loop::open(const kolk_reactor_ops &ops, const kolk_loop_options &options) noexcept {
+    clock_ = options.clock;
+    clock_userdata_ = options.clock_userdata;
+    int status = selector_.open(ops, options.host);
+    if (status < 0)
+        return status;
+    wake_fd_ = wake_fd_open();
+    if (wake_fd_ < 0)
+        return status_of_errno(-wake_fd_);
+    return selector_.add(wake_fd_, KOLK_EVENT_READ | (edge_triggered() ? KOLK_EVENT_EDGE : 0), &wake_watcher_);
+}
+
+int kolk_loop::why_not() const noexcept {
+    if (closed())
+        return KOLK_ECLOSED;
+    return forks_ != fork_count() ? KOLK_EFORKED : KOLK_ETHREAD;
+}
+
+int kolk_loop::why_not_here() const noexcept { return forks_ != fork_count() ? KOLK_EFORKED : KOLK_ETHREAD; }
+
+void kolk_loop::unref() noexcept {
+    if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+        allocator memory = this->memory();
+        destroy(memory, this);
+    }
+}
+
+void kolk_loop::drop() noexcept {
+    uint32_t others = objects_ ? 1 : 0; /* what lives on the loop holds one reference together */
+    if (!closed() && check_thread() == 0 && refs_.load(std::memory_order_relaxed) == others + 1)
+        (void)close();
+    unref();
+}
+
+int64_t kolk_loop::time_to_sleep() noexcept {
+    if (stopping_ || !ready_.empty() || !inbox_.empty())
+        return 0;
+    int64_t deadline = timers_.next_deadline();
+    if (deadline == INT64_MAX)
+        return -1;
+    int64_t left = deadline - now();
+    return left > 0 ? left : 0;
+}
+
+int kolk_loop::look(int64_t timeout) noexcept {
+    if (int status = check(); status < 0) [[unlikely]]
+        return status;
+    constexpr uint32_t capacity = 256;
+    kolk_ready events[capacity];
+    int count = selector_.collect(timeout, events, capacity);
+    if (count < 0)
+        return count;
+    for (int i = 0; i < count; i++)
+        if (selector_slot *slot = selector_.lookup(events[i])) {
+            auto *who = static_cast<watcher *>(slot->data);
+            who->ready(*who, events[i].events);
+        }
+    if (!inbox_.empty())
+        take_inbox(false);
+    if (!timers_.empty())
+        timers_.expire(now(), ready_);
+    return 0;
+}
+
+void kolk_loop::take_inbox(bool closing) noexcept {
+    for (inbox_item *item = closing ? inbox_.close() : inbox_.take(); item;) {
+        inbox_item *next = item->below;
+        item->deliver(*item, closing);
+        item = next;
+    }
+}
+
+uint32_t kolk_loop::run_batch(uint32_t max_items, int64_t deadline) noexcept {
+    uint32_t items = 0;
+    batch_.append(ready_);
+    while (ready_item *item = batch_.pop_front()) {
+        item->run(*item, false);
+        if (++items == max_items || (deadline != INT64_MAX && now() >= deadline))
+            break;
+    }
+    ready_.prepend(batch_);
+    return items;
+}
+
+int kolk_loop::run(const kolk_future *until) noexcept {
+    if (int status = check(); status < 0)
+        return status;
+    if (running_)
+        return KOLK_EBUSY;
+    entered here(*this);
+    running_ = true;
+    int status = 0;
+    uint32_t since_look = callbacks_per_look;
+    while (!until || !until->done()) {
+        if (ready_.empty() || since_look >= callbacks_per_look) {
+            status = look(time_to_sleep());
+            if (status < 0)
+                break;
+            since_look = 0;
+        }
+        since_look += run_batch(no_limit, INT64_MAX);
+        if (stopping_)
+            break;
+    }
+    stopping_ = running_ = false;
+    touched();
+    return status;
+}
+
+int kolk_loop::run_forever() noexcept { return run(nullptr); }
+
+int kolk_loop::run_until_complete(kolk_future &future) noexcept {
+    int status = run(&future);
+    return status == 0 && !future.done() ? int(KOLK_EPENDING) : status;
+}
+
+int kolk_loop::run_once() noexcept {
+    if (int status = check(); status < 0)
+        return status;
+    if (running_)
+        return KOLK_EBUSY;
+    entered here(*this);
+    running_ = true;
+    int result = look(time_to_sleep());
+    if (result == 0)
+        result = int(run_batch(no_limit, INT64_MAX));
+    stopping_ = running_ = false;
+    touched();
+    return result;
+}
+
+int kolk_loop::prepare(kolk_plan &ret_plan) noexcept {
+    /* Interest needs no flushing: reactors are told at once. */
+    ret_plan = {timers_.next_deadline(), !ready_.empty() || !inbox_.empty(), 0};
+    return 0;
+}
+
+int kolk_loop::wait(int64_t deadline) noexcept {
+    /* A host that did not ask for the plan does not sleep through it. */
+    int64_t timeout = time_to_sleep();
+    if (deadline != INT64_MAX && timeout != 0) {
+        int64_t left = deadline - now();
+        left = left > 0 ? left : 0;
+        timeout = timeout < 0 || left < timeout ? left : timeout;
+    }
+    return selector_.wait(timeout);
+}
+
+int kolk_loop::dispatch(uint32_t max_items, int64_t max_ns, kolk_progress *ret_progress) noexcept {
+    if (running_)
+        return KOLK_EBUSY;
+    entered here(*this);
+    running_ = true;
+    int status = look(0);
+    uint32_t items = 0;
+    if (status == 0)
+        items = run_batch(max_items ? max_items : no_limit, max_ns > 0 ? now() + max_ns : INT64_MAX);
+    running_ = false;
+    touched();
+    if (status == 0 && ret_progress)
+        *ret_progress = {items, !ready_.empty()};
+    return status;
+}
+
+int kolk_loop::get_fd() noexcept {
+    if (handle_fd_ >= 0)
+        return handle_fd_;
+    /* The kernel knows nothing of an injected clock, so no descriptor could tell when a timer is due. */
+    if (clock_)
+        return KOLK_ENOTSUP;
+    int fd = selector_.get_fd();
+    if (fd < 0)
+        return fd;
+    int timer = timer_fd_open();
+    if (timer < 0)
+        return status_of_errno(-timer);
+    int status = selector_.add(timer, KOLK_EVENT_READ | (edge_triggered() ? KOLK_EVENT_EDGE : 0), &timer_watcher_);
+    if (status < 0) {
+        close_fd(timer);
+        return status;
+    }
+    timer_fd_ = timer;
+    handle_fd_ = fd;
+    touched();
+    return fd;
+}
+
+void kolk_loop::update_handle() noexcept {
+    bool work = !ready_.empty() || !inbox_.empty();
+    if (work && !handle_signalled_) {
+        handle_signalled_ = true;
+        wake_fd_signal(wake_fd_);
+    } else if (!work && handle_signalled_) {
+        handle_signalled_ = false;
+        wake_fd_clear(wake_fd_);
+        /* What another thread posted in between may have rung before we cleared. */
+        if (!inbox_.empty()) {
+            handle_signalled_ = true;
+            wake_fd_signal(wake_fd_);
+        }
+    }
+    int64_t deadline = timers_.next_deadline();
+    if (deadline != timer_fd_deadline_) {
+        timer_fd_deadline_ = deadline;
+        timer_fd_set(timer_fd_, deadline);
+    }
+}
+
+bool kolk_loop::stop_timer(timer_node &timer) noexcept {
+    if (timer.waiting())
+        timers_.stop(timer);
+    else if (timer.linked())
+        timer.unlink();
+    else
+        return false;
+    touched();
+    return true;
+}
+
+bool kolk_loop::post(inbox_item &item) noexcept {
+    kolk::post arrival = inbox_.push(item);
+    if (arrival == kolk::post::was_empty)
+        wake_fd_signal(wake_fd_);
+    return arrival != kolk::post::closed;
+}
+
+void kolk_loop::set_exception_handler(kolk_exception_fn fn, void *userdata, kolk_destroy_fn destroy) noexcept {
+    kolk_destroy_fn old_destroy = exception_destroy_;
+    void *old_userdata = exception_userdata_;
+    exception_fn_ = fn;
+    exception_userdata_ = userdata;
+    exception_destroy_ = destroy;
+    destroy_userdata(old_destroy, old_userdata);
+}
+
+void kolk_loop::report(error &what) noexcept {
+    if (exception_fn_)
+        exception_fn_(this, &what, exception_userdata_);
+}
+
+char *kolk_loop::receive_buffer() noexcept {
+    if (!receive_buffer_)
+        receive_buffer_ = static_cast<char *>(allocate(memory(), receive_buffer_size));
+    return receive_buffer_;
+}
+
+resolver *kolk_loop::resolver() noexcept {
+    if (!resolver_)
+        resolver_ = resolver::make(*this);
+    return resolver_;
+}
+
+/* Cancels all tasks and runs what that sets in motion. While the loop is closing no task can wait: what it waits for next is
+ * refused, so each one unwinds in one go, unless it insists. */
+int kolk_loop::end_tasks() noexcept {
+    for (kolk_task *task = tasks.front(); task; task = tasks.after(*task))
+        task->cancel();
+    while (!ready_.empty())
+        run_batch(no_limit, INT64_MAX);
+    return tasks.empty() ? 0 : int(KOLK_EBUSY);
+}
+
+void kolk_loop::drop_everything() noexcept {
+    take_inbox(true);
+    while (!ready_.empty() || !timers_.empty() || !resources.empty()) {
+        timers_.expire(INT64_MAX, ready_);
+        while (ready_item *item = ready_.pop_front())
+            item->run(*item, true);
+        while (resource *held = resources.pop_front())
+            held->drop(*held);
+    }
+}
+
+int kolk_loop::close() noexcept {
+    if (int status = check(); status < 0)
+        return closed() ? 0 : status;
+    if (running_ || (this_thread.coroutine && this_thread.coroutine->owner == this))
+        return KOLK_EBUSY;
+    ref();
+    int status;
+    {
+        entered here(*this);
+        running_ = closing_ = true;
+        status = end_tasks();
+        if (status == 0)
+            drop_everything();
+        running_ = closing_ = false;
+    }
+    if (status == 0) {
+        if (resolver_) {
+            resolver_->close();
+            resolver_ = nullptr;
+        }
+        closed_.store(true, std::memory_order_release);
+        open_for_ = UINT64_MAX; /* no thread's token: every check fails from now on */
+        handle_fd_ = -1;
+        close_fd(timer_fd_);
+        timer_fd_ = -1;
+        selector_.close();
+        set_exception_handler(nullptr, nullptr, nullptr);
+    }
+    unref();
+    return status;
+}

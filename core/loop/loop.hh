@@ -1,0 +1,204 @@
+/* One turn after another: collect what is ready, move due timers to the ready queue, run what was in it.
+ *
+ * Everything that runs is a ready_item: call_soon handles, timers, done callbacks, tasks to be resumed. A turn takes the queue as
+ * it stands and runs that; what is added belongs to the next turn. Reactors, timers and other threads only ever append to the
+ * queue, so user code is called from one place, run_batch(), with nothing of the loop's half done below it.
+ *
+ * A loop driven by itself sleeps in the reactor's collect. A loop driven by a host is asked in thirds; its handle, once asked for,
+ * is kept truthful by update_handle() whenever control goes back to the host. */
+#pragma once
+
+#include "core/coroutine/fiber.hh"
+#include "core/coroutine/stack_pool.hh"
+#include "core/loop/inbox.hh"
+#include "core/loop/object_cache.hh"
+#include "core/loop/ready_item.hh"
+#include "core/loop/resource.hh"
+#include "core/loop/timer_wheel.hh"
+#include "core/platform/clock.hh"
+#include "core/platform/thread.hh"
+#include "core/selector/selector.hh"
+
+#include <kolk/host.h>
+#include <kolk/loop.h>
+
+struct kolk_task;
+
+namespace kolk {
+
+/* Someone who is told that a descriptor is ready. Called while events are being collected: it may put items on the ready queue,
+ * and nothing else. */
+struct watcher {
+    void (*ready)(watcher &self, uint32_t events) noexcept;
+};
+
+class resolver;
+struct task_tag;
+using task_list = list<::kolk_task, task_tag>;
+
+} // namespace kolk
+
+struct kolk_loop final {
+  public:
+    kolk_loop(const kolk::allocator &memory, uint64_t thread) noexcept;
+    ~kolk_loop();
+    kolk_loop(const kolk_loop &) = delete;
+    kolk_loop &operator=(const kolk_loop &) = delete;
+
+    /* Opens reactor and wake-up descriptor. */
+    [[nodiscard]] int open(const kolk_reactor_ops &ops, const kolk_loop_options &options) noexcept;
+
+    /* 0 when the calling thread may use the loop now; otherwise why not. The fast answer is one comparison. */
+    [[nodiscard]] int check() const noexcept { return kolk::this_thread.token == open_for_ ? 0 : why_not(); }
+    /* The same for what outlives the loop: references, results. */
+    [[nodiscard]] int check_thread() const noexcept { return kolk::this_thread.token == thread_ ? 0 : why_not_here(); }
+    [[nodiscard]] int check_process() const noexcept { return forks_ == kolk::fork_count() ? 0 : int(KOLK_EFORKED); }
+    [[nodiscard]] bool closed() const noexcept { return closed_.load(std::memory_order_acquire); }
+    [[nodiscard]] bool closing() const noexcept { return closing_; }
+    [[nodiscard]] bool running() const noexcept { return running_; }
+
+    [[nodiscard]] int64_t now() const noexcept { return clock_ ? clock_(clock_userdata_) : kolk::monotonic_time(); }
+
+    /* The loop's thread. */
+    [[nodiscard]] int run_forever() noexcept;
+    [[nodiscard]] int run_until_complete(kolk_future &future) noexcept;
+    [[nodiscard]] int run_once() noexcept;
+    void stop() noexcept { stopping_ = true; }
+    [[nodiscard]] int close() noexcept;
+
+    [[nodiscard]] int prepare(kolk_plan &ret_plan) noexcept;
+    [[nodiscard]] int wait(int64_t deadline) noexcept;
+    [[nodiscard]] int dispatch(uint32_t max_items, int64_t max_ns, kolk_progress *ret_progress) noexcept;
+    [[nodiscard]] int get_fd() noexcept;
+
+    void make_ready(kolk::ready_item &item) noexcept {
+        ready_.push_back(item);
+        touched();
+    }
+    void append_ready(kolk::ready_queue &items) noexcept {
+        ready_.append(items);
+        touched();
+    }
+    void start_timer(kolk::timer_node &timer, int64_t when) noexcept {
+        if (timers_.empty())
+            timers_.begin_at(now());
+        timers_.start(timer, when);
+        touched();
+    }
+    /* Takes a timer back, waiting or due already. Says whether there was anything to take. */
+    bool stop_timer(kolk::timer_node &timer) noexcept;
+
+    /* Any thread, any signal handler. */
+    [[nodiscard]] bool post(kolk::inbox_item &item) noexcept;
+
+    void set_exception_handler(kolk_exception_fn fn, void *userdata, kolk_destroy_fn destroy) noexcept;
+    void report(kolk_error &error) noexcept;
+
+    /* What lives on the loop keeps its memory: the first object takes a reference, the last one gives it back. */
+    void object_made() noexcept {
+        if (objects_++ == 0)
+            ref();
+    }
+    void object_gone() noexcept {
+        if (--objects_ == 0)
+            unref();
+    }
+    void ref() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }
+    void unref() noexcept;
+    /* A reference of the user's. The last one closes a loop that is still open. */
+    void drop() noexcept;
+
+    [[nodiscard]] kolk::selector &selector() noexcept { return selector_; }
+    [[nodiscard]] const kolk::selector &selector() const noexcept { return selector_; }
+    [[nodiscard]] bool edge_triggered() const noexcept { return selector_.ops().caps & KOLK_REACTOR_EDGE; }
+    [[nodiscard]] const kolk::allocator &memory() const noexcept { return objects.memory(); }
+
+    /* 64 KiB that every stream may receive into, while its task does not wait. nullptr when memory is gone. */
+    [[nodiscard]] char *receive_buffer() noexcept;
+    static constexpr size_t receive_buffer_size = 65536;
+    [[nodiscard]] bool is_shared(const char *data) const noexcept {
+        return receive_buffer_ && data >= receive_buffer_ && data < receive_buffer_ + receive_buffer_size;
+    }
+
+    [[nodiscard]] kolk::resolver *resolver() noexcept;
+
+    kolk::object_cache objects;
+    kolk::stack_pool stacks;
+    kolk::resource_list resources;
+    kolk::task_list tasks;
+    kolk::fiber host_fiber; /* whatever stack the loop is driven from */
+
+  private:
+    /* A descriptor of the loop's own. */
+    struct own_watcher : kolk::watcher {
+        kolk_loop *loop;
+    };
+
+    [[nodiscard]] int why_not() const noexcept;
+    [[nodiscard]] int why_not_here() const noexcept;
+
+    /* The queue or the timers changed: a host that sleeps on our handle must see it. Inside a turn that waits until its end. */
+    void touched() noexcept {
+        if (handle_fd_ >= 0 && !running_) [[unlikely]]
+            update_handle();
+    }
+    void update_handle() noexcept;
+
+    [[nodiscard]] int look(int64_t timeout) noexcept;
+    [[nodiscard]] int64_t time_to_sleep() noexcept;
+    uint32_t run_batch(uint32_t max_items, int64_t deadline) noexcept;
+    void take_inbox(bool closing) noexcept;
+    [[nodiscard]] int run(const kolk_future *until) noexcept;
+    [[nodiscard]] int open_descriptors() noexcept;
+    [[nodiscard]] int end_tasks() noexcept;
+    void drop_everything() noexcept;
+
+    /* What a turn touches. */
+    uint64_t open_for_;
+    bool running_ = false, stopping_ = false, closing_ = false, woken_ = false;
+    int handle_fd_ = -1;
+    kolk::ready_queue ready_;
+    kolk::ready_queue batch_; /* of the turn in progress */
+    kolk::timer_wheel timers_;
+    kolk::inbox inbox_;
+    kolk::selector selector_;
+
+    uint64_t thread_;
+    uint32_t forks_; /* when it was made */
+    std::atomic<uint32_t> refs_{1};
+    std::atomic<bool> closed_{false};
+    uint64_t objects_ = 0;
+    int wake_fd_ = -1, timer_fd_ = -1;
+    int64_t timer_fd_deadline_ = INT64_MAX;
+    bool handle_signalled_ = false;
+    own_watcher wake_watcher_, timer_watcher_;
+    int64_t (*clock_)(void *) = nullptr;
+    void *clock_userdata_ = nullptr;
+    char *receive_buffer_ = nullptr;
+    kolk::resolver *resolver_ = nullptr;
+    kolk_exception_fn exception_fn_ = nullptr;
+    void *exception_userdata_ = nullptr;
+    kolk_destroy_fn exception_destroy_ = nullptr;
+};
+
+namespace kolk {
+
+using loop = ::kolk_loop;
+
+/* Calls a destroy function that may be missing. */
+inline void destroy_userdata(kolk_destroy_fn destroy, void *userdata) noexcept {
+    if (destroy)
+        destroy(userdata);
+}
+
+/* The reference count of what lives on a loop. */
+struct counted {
+    loop *const owner;
+    uint32_t refs = 1;
+
+    explicit counted(loop &on) noexcept : owner(&on) { on.object_made(); }
+    counted(const counted &) = delete;
+    counted &operator=(const counted &) = delete;
+};
+
+} // namespace kolk

@@ -1,0 +1,10 @@
+/* What kind of descriptor this is. */
+#pragma once
+
+namespace kolk {
+
+/* 0 when it can be waited for; KOLK_EBADF when it is not open, KOLK_ENOTSUP for regular files and directories. select and poll
+ * would call those always ready and epoll refuses them: the answer must not depend on the reactor. */
+[[nodiscard]] int check_pollable(int fd) noexcept;
+
+} // namespace kolk

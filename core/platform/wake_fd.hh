@@ -1,0 +1,18 @@
+/* A descriptor that any thread or signal handler can make readable. */
+#pragma once
+
+namespace kolk {
+
+/* The descriptor, or a negated errno. */
+[[nodiscard]] int wake_fd_open() noexcept;
+
+/* Makes it readable. Safe in signal handlers; leaves errno alone. */
+void wake_fd_signal(int fd) noexcept;
+
+/* Makes it unreadable again. */
+void wake_fd_clear(int fd) noexcept;
+
+/* Closes any descriptor. Not repeated when interrupted: the kernel has freed the number by then. */
+void close_fd(int fd) noexcept;
+
+} // namespace kolk

@@ -1,0 +1,164 @@
+#include "core/stream/connect.hh"
+
+#include "core/error.hh"
+#include "core/future/wait_for.hh"
+#include "core/stream/resolver.hh"
+
+#include <string.h>
+
+namespace kolk {
+
+namespace {
+
+/* "connect to example.org port 80: connection refused", with what went wrong underneath as its cause. */
+int failed(int status, const connect_request &request, error *cause, error *&ret_error) noexcept {
+    const char *why = status_message(status);
+    ret_error = make_error(status, cause ? cause->os : 0, cause, "connect to %s port %u: %s", request.host,
+                           unsigned(request.port), why);
+    kolk::unref(cause);
+    return status;
+}
+
+int find_addresses(task &self, const connect_request &request, addresses &ret_found) noexcept {
+    loop &on = *self.owner;
+    socket_address digits;
+    if (parse_address(request.host, request.port, digits)) {
+        if (request.family && request.family != address_family(digits))
+            return KOLK_ENONAME;
+        ret_found.list[0] = digits;
+        ret_found.count = 1;
+        return 0;
+    }
+    resolver *names = on.resolver();
+    if (!names)
+        return KOLK_ENOMEM;
+    return names->resolve(self, request.host, request.port, request.family, ret_found);
+}
+
+int connect_one(task &self, const socket_address &to, size_t limit, stream *&ret_stream, error *&ret_cause) noexcept {
+    int fd;
+    int started = socket_connect(to, fd);
+    if (started < 0) {
+        char text[address_text];
+        format_address(to, text);
+        int status = status_of_errno(-started);
+        ret_cause = make_error(status, -started, nullptr, "connect to %s: %s", text, status_message(status));
+        return status;
+    }
+    stream *made;
+    int status = stream::make(*self.owner, fd, to, limit, started == 0, made);
+    if (status < 0)
+        return status;
+    status = made->wait_connected(self);
+    if (status < 0) {
+        ret_cause = made->failure && made->failure->status == status ? kolk::ref(made->failure) : nullptr;
+        made->unref();
+        return status;
+    }
+    ret_stream = made;
+    return 0;
+}
+
+/* Of several addresses the first that answers; if none does, the last one's reason. */
+int connect_any(task &self, const connect_request &request, stream *&ret_stream, error *&ret_error) noexcept {
+    addresses found;
+    int status = find_addresses(self, request, found);
+    error *cause = nullptr;
+    for (int i = 0; i < found.count; i++) {
+        kolk::unref(std::exchange(cause, nullptr));
+        status = connect_one(self, found.list[i], request.limit, ret_stream, cause);
+        if (status == 0 || status == KOLK_ECANCELED)
+            break;
+    }
+    return status < 0 ? failed(status, request, cause, ret_error) : 0;
+}
+
+/* What a connecting task is given. The host is copied behind it. */
+struct opening {
+    loop *on;
+    connect_request request;
+    char host[longest_host + 1];
+
+    opening(loop &where, const connect_request &from) noexcept : on(&where), request(from) {
+        strcpy(host, from.host);
+        request.host = host;
+        request.timeout = 0;
+    }
+
+    static int run(void *userdata, void **ret_result) noexcept {
+        auto &self = *static_cast<opening *>(userdata);
+        stream *made;
+        error *why;
+        int status = connect_any(*this_thread.task, self.request, made, why);
+        if (status < 0)
+            return this_thread.task->body.raise(why);
+        *ret_result = made;
+        return 0;
+    }
+
+    static void release(void *userdata) noexcept {
+        auto *self = static_cast<opening *>(userdata);
+        self->on->objects.destroy(self);
+    }
+};
+
+int start(loop &on, const connect_request &request, task *&ret_task) noexcept {
+    auto *what = on.objects.create<opening>(on, request);
+    if (!what)
+        return KOLK_ENOMEM;
+    int status = create_task(
+        on, opening::run, what, opening::release, 0, [](void *result) noexcept { static_cast<stream *>(result)->unref(); },
+        ret_task);
+    if (status < 0) {
+        opening::release(what);
+        return status;
+    }
+    ret_task->set_name("open_connection");
+    ret_task->start();
+    return 0;
+}
+
+} // namespace
+
+int open_connection_async(loop &on, const connect_request &request, future *&ret_future) noexcept {
+    task *connecting;
+    int status = start(on, request, connecting);
+    if (status < 0)
+        return status;
+    ret_future = connecting;
+    if (request.timeout > 0) {
+        status = wait_for_async(*connecting, request.timeout, ret_future);
+        if (status < 0)
+            connecting->cancel();
+        connecting->unref();
+    }
+    return status;
+}
+
+int open_connection(task &self, const connect_request &request, stream *&ret_stream, error *&ret_error) noexcept {
+    if (request.timeout <= 0)
+        return connect_any(self, request, ret_stream, ret_error);
+    future *limited;
+    int status = open_connection_async(*self.owner, request, limited);
+    if (status < 0)
+        return failed(status, request, nullptr, ret_error);
+    status = await(*limited);
+    void *made;
+    if (status == 0)
+        status = limited->result(&made);
+    if (status == 0) {
+        ret_stream = static_cast<stream *>(made);
+        ret_stream->ref();
+    } else if (status == KOLK_ETIMEDOUT) {
+        ret_error = make_error(status, 0, nullptr, "connect to %s port %u: no answer within %lld ms", request.host,
+                               unsigned(request.port), static_cast<long long>(request.timeout / 1'000'000));
+    } else if (error *why = limited->error(); why && why->status == status) {
+        ret_error = kolk::ref(why);
+    } else {
+        failed(status, request, nullptr, ret_error);
+    }
+    limited->unref();
+    return status;
+}
+
+} // namespace kolk

@@ -1,0 +1,100 @@
+#include "core/stream/resolver.hh"
+
+#include "core/error.hh"
+
+#include <string.h>
+
+namespace kolk {
+
+namespace {
+
+/* One name on its way: to a worker, which looks it up, and back through the loop's inbox. It belongs to that way; the waiting
+ * task only lends it an ear, and may leave at any time. */
+struct lookup final : job, inbox_item {
+    struct wait final : parking {
+        lookup *of;
+        explicit wait(lookup &which) noexcept : parking{let_go}, of(&which) {}
+        static bool let_go(parking &self) noexcept {
+            static_cast<wait &>(self).of->listener = nullptr;
+            return false;
+        }
+    };
+
+    loop *to; /* referenced */
+    task *listener;
+    addresses *ret_found; /* the listener's */
+    int *ret_status;      /* the listener's */
+    uint16_t port;
+    int family;
+    addresses found;
+    int status = 0;
+    char host[256];
+
+    lookup(loop &on, task &who, const char *name, uint16_t at, int version, addresses &found_here, int &status_here) noexcept
+        : job(look_up, not_done), inbox_item(arrived), to(&on), listener(&who), ret_found(&found_here),
+          ret_status(&status_here), port(at), family(version) {
+        strcpy(host, name);
+        on.ref();
+    }
+
+    static void look_up(job &self) noexcept {
+        auto &mine = static_cast<lookup &>(self);
+        mine.status = lookup_name(mine.host, mine.port, mine.family, mine.found.list, addresses::most);
+        mine.found.count = mine.status;
+        /* The memory of a loop that has closed is still there: we hold a reference. */
+        if (!mine.to->post(mine))
+            mine.free();
+    }
+
+    static void not_done(job &self) noexcept { static_cast<lookup &>(self).free(); }
+
+    static void arrived(inbox_item &self, bool) noexcept {
+        auto &mine = static_cast<lookup &>(self);
+        if (mine.listener) {
+            *mine.ret_found = mine.found;
+            *mine.ret_status = mine.status < 0 ? mine.status : 0;
+            mine.listener->wake();
+        }
+        mine.free();
+    }
+
+    void free() noexcept {
+        loop &on = *to;
+        destroy(on.memory(), this);
+        on.unref();
+    }
+};
+
+} // namespace
+
+resolver *resolver::make(loop &on) noexcept {
+    worker_threads *threads = make_workers(on.memory());
+    if (!threads)
+        return nullptr;
+    auto *made = create<resolver>(on.memory(), on, *threads);
+    if (!made)
+        close_workers(*threads);
+    return made;
+}
+
+void resolver::close() noexcept {
+    close_workers(*workers_);
+    allocator memory = owner_->memory();
+    destroy(memory, this);
+}
+
+int resolver::resolve(task &self, const char *host, uint16_t port, int family, addresses &ret_found) noexcept {
+    int status = KOLK_EPENDING;
+    auto *request = create<lookup>(owner_->memory(), *owner_, self, host, port, family, ret_found, status);
+    if (!request)
+        return KOLK_ENOMEM;
+    if (!submit(*workers_, *request)) {
+        request->free();
+        return KOLK_ELIMIT;
+    }
+    lookup::wait wait(*request);
+    int parked = self.park(wait);
+    return parked < 0 ? parked : status;
+}
+
+} // namespace kolk

@@ -1,0 +1,79 @@
+#include "core/task/sleep.hh"
+
+#include "core/error.hh"
+
+namespace kolk {
+
+namespace {
+
+struct sleeping final : parking, timer_node {
+    task *who;
+
+    explicit sleeping(task &sleeper) noexcept : parking{let_go}, timer_node(awake), who(&sleeper) {}
+
+    static void awake(ready_item &item, bool) noexcept { static_cast<sleeping &>(item).who->step(); }
+
+    static bool let_go(parking &self) noexcept {
+        auto &mine = static_cast<sleeping &>(self);
+        mine.who->owner->stop_timer(mine);
+        return false;
+    }
+};
+
+/* A wait that is over at once: the task is on the ready queue, behind everyone who is there. */
+constexpr bool nothing_to_let_go(parking &) noexcept { return false; }
+
+struct sleep_future final : future, timer_node {
+    explicit sleep_future(loop &on) noexcept : future(on, kind_of_sleep), timer_node(awake) {}
+
+    static void awake(ready_item &item, bool closing) noexcept {
+        auto &self = static_cast<sleep_future &>(item);
+        if (closing)
+            self.end_cancelled();
+        else
+            self.finish(nullptr, nullptr);
+        self.unref();
+    }
+
+    static const future_kind kind_of_sleep;
+};
+
+constinit const future_kind sleep_future::kind_of_sleep = {
+    [](future &self) noexcept {
+        auto &mine = static_cast<sleep_future &>(self);
+        mine.owner->stop_timer(mine);
+        mine.end_cancelled();
+        mine.unref();
+        return true;
+    },
+    [](future &self) noexcept { dispose_of(static_cast<sleep_future &>(self)); },
+    false,
+};
+
+} // namespace
+
+int sleep(task &self, int64_t delay) noexcept {
+    if (delay <= 0) {
+        parking ready{nothing_to_let_go};
+        self.wake();
+        int status = self.park(ready);
+        if (status < 0 && static_cast<ready_item &>(self).linked())
+            static_cast<ready_item &>(self).unlink();
+        return status;
+    }
+    sleeping timer(self);
+    self.owner->start_timer(timer, deadline_after(*self.owner, delay));
+    return self.park(timer);
+}
+
+int sleep_async(loop &on, int64_t delay, future *&ret_future) noexcept {
+    auto *made = on.objects.create<sleep_future>(on);
+    if (!made)
+        return KOLK_ENOMEM;
+    made->ref(); /* the timer's */
+    on.start_timer(*made, deadline_after(on, delay));
+    ret_future = made;
+    return 0;
+}
+
+} // namespace kolk

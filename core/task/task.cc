@@ -1,0 +1,161 @@
+#include "core/task/task.hh"
+
+#include "core/error.hh"
+
+#include <string.h>
+
+using namespace kolk;
+
+namespace {
+
+/* A task that goes on waiting while the loop closes is refused this often. */
+constexpr uint16_t most_refusals = 100;
+
+void run_step(ready_item &item, bool) noexcept { static_cast<task &>(item).step(); }
+
+/* A future that a task waits for. The task itself is in the future's list. */
+struct awaited final : parking {
+    future *what;
+
+    explicit awaited(future &of) noexcept : parking{let_go}, what(&of) {}
+
+    static bool let_go(parking &self) noexcept { return static_cast<awaited &>(self).what->cancel(); }
+};
+
+} // namespace
+
+namespace kolk {
+
+constinit const future_kind task_future = {
+    [](future &self) noexcept { return static_cast<task &>(self).request_cancel(); },
+    [](future &self) noexcept {
+        auto &ending = static_cast<task &>(self);
+        loop &on = *ending.owner;
+        stack where = ending.body.memory;
+        size_t size = ending.body.stack_size;
+        ending.~kolk_task();
+        on.stacks.release(where, size);
+        on.object_gone(); /* the coroutine */
+        on.object_gone(); /* the future */
+    },
+    false,
+};
+
+int create_task(loop &on, kolk_coroutine_fn fn, void *userdata, kolk_destroy_fn destroy, size_t stack_size,
+                kolk_destroy_fn destroy_result, task *&ret_task) noexcept {
+    stack where;
+    void *place;
+    int status = acquire_stack(on, stack_size, sizeof(task), where, place);
+    if (status < 0)
+        return status;
+    ret_task = ::new (place) task(on, where, stack_size, fn, userdata, destroy, destroy_result);
+    return 0;
+}
+
+int await(future &what) noexcept {
+    if (what.done())
+        return 0;
+    coroutine *inside = this_thread.coroutine;
+    if (!inside)
+        return KOLK_ENOTASK;
+    if (inside->owner != what.owner)
+        return KOLK_EINVAL;
+    task *current = parkable_task(*what.owner);
+    if (current == &what)
+        return KOLK_EINVAL;
+    what.ref();
+    int status = 0;
+    if (current) {
+        awaited waiting(what);
+        what.waiters.push_back(*current);
+        status = current->park(waiting);
+        if (status < 0 && static_cast<ready_item *>(current)->linked())
+            static_cast<ready_item *>(current)->unlink();
+    } else {
+        /* No task drives this one: whoever resumes it is told what it waits for. */
+        while (status == 0 && !what.done())
+            status = inside->yield(KOLK_COROUTINE_AWAITING, &what, nullptr);
+    }
+    what.unref();
+    return status;
+}
+
+} // namespace kolk
+
+kolk_task::kolk_task(loop &on, stack where, size_t stack_size, kolk_coroutine_fn fn, void *userdata, kolk_destroy_fn destroy,
+                     kolk_destroy_fn result_destroy) noexcept
+    : kolk_future(on, task_future), ready_item(run_step), innermost(&body), destroy_result(result_destroy), name(""),
+      body(on, where, stack_size, this, fn, userdata, destroy) {}
+
+void kolk_task::start() noexcept {
+    ref();
+    owner->tasks.push_back(*this);
+    owner->make_ready(*this);
+}
+
+void kolk_task::step() noexcept {
+    if (body.state == KOLK_COROUTINE_CREATED && must_cancel) {
+        body.state = KOLK_COROUTINE_CLOSED;
+        body.step = KOLK_ECANCELED;
+        return ended();
+    }
+    thread_state &here = this_thread;
+    home = &running_fiber(*owner);
+    coroutine *outer = here.coroutine;
+    task *outer_task = here.task;
+    here.coroutine = innermost;
+    here.task = this;
+    body.resumer = home;
+    body.state = KOLK_COROUTINE_RUNNING;
+    switch_fiber(*home, innermost->context);
+    here.coroutine = outer;
+    here.task = outer_task;
+    if (body.state == KOLK_COROUTINE_CLOSED)
+        ended();
+}
+
+int kolk_task::park(parking &what) noexcept {
+    if (must_cancel || owner->closing()) [[unlikely]] {
+        must_cancel = false;
+        bool refuse = !owner->closing() || refused++ < most_refusals;
+        if (refuse && !what.cancel(what))
+            return KOLK_ECANCELED;
+    }
+    parked = &what;
+    innermost = this_thread.coroutine;
+    body.state = KOLK_COROUTINE_SUSPENDED;
+    switch_fiber(innermost->context, *home);
+    parked = nullptr;
+    if (must_cancel) [[unlikely]] {
+        must_cancel = false;
+        return KOLK_ECANCELED;
+    }
+    return 0;
+}
+
+bool kolk_task::request_cancel() noexcept {
+    if (parked && parked->cancel(*parked))
+        return true;
+    must_cancel = true;
+    if (parked)
+        wake();
+    return true;
+}
+
+void kolk_task::ended() noexcept {
+    static_cast<link<task_tag> *>(this)->unlink();
+    destroy_userdata(body.destroy, body.userdata);
+    body.destroy = nullptr;
+    if (body.step >= 0)
+        finish(body.value, destroy_result);
+    else if (body.step == KOLK_ECANCELED)
+        end_cancelled();
+    else
+        fail(kolk::ref(body.raised));
+    unref();
+}
+
+void kolk_task::set_name(const char *text) noexcept {
+    strncpy(name, text ? text : "", sizeof name - 1);
+    name[sizeof name - 1] = 0;
+}

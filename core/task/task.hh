@@ -1,0 +1,78 @@
+/* Drives a coroutine: what it waits for puts the task on the ready queue, its turn continues the coroutine where it stopped.
+ *
+ * A task is a future, something to run, and a coroutine, in one block at the top of the coroutine's stack. While it waits it is
+ * parked on exactly one thing, which knows how to let go of it: cancelling needs no more than that. What waits may be a coroutine
+ * that the task's body has resumed: the innermost one is left and continued directly, whatever lies between stays as it is.
+ *
+ * Cancelling is asyncio's: it ends what the task waits for, and the next wait returns KOLK_ECANCELED, once. */
+#pragma once
+
+#include "core/coroutine/coroutine.hh"
+#include "core/future/future.hh"
+
+#include <kolk/task.h>
+
+namespace kolk {
+
+/* What a task is parked on, usually on the stack of the coroutine that waits. */
+struct parking {
+    /* Lets go of the task. True when the task will be woken all the same, by what it waits for ending as cancelled. */
+    bool (*cancel)(parking &self) noexcept;
+};
+
+extern const future_kind task_future;
+
+} // namespace kolk
+
+struct kolk_task final : kolk_future, kolk::ready_item, kolk::link<kolk::task_tag> {
+    kolk_coroutine *innermost; /* what continues when the task does */
+    kolk::fiber *home = nullptr;
+    kolk::parking *parked = nullptr;
+    kolk_destroy_fn destroy_result;
+    uint16_t refused = 0; /* waits, while the loop was closing */
+    bool must_cancel = false;
+    char name[32];
+    kolk_coroutine body;
+
+    kolk_task(kolk::loop &on, kolk::stack where, size_t stack_size, kolk_coroutine_fn fn, void *userdata,
+              kolk_destroy_fn destroy, kolk_destroy_fn result_destroy) noexcept;
+
+    /* On its ready queue, until it has ended. */
+    void start() noexcept;
+
+    /* Inside: stops until woken. 0, or KOLK_ECANCELED. */
+    [[nodiscard]] int park(kolk::parking &what) noexcept;
+
+    /* From what it is parked on: its turn will come. */
+    void wake() noexcept {
+        if (!ready_item::linked())
+            owner->make_ready(*this);
+    }
+
+    /* The same, on the spot, for what is itself an item of the ready queue. */
+    void step() noexcept;
+
+    bool request_cancel() noexcept;
+    void set_name(const char *text) noexcept;
+
+  private:
+    void ended() noexcept;
+};
+
+namespace kolk {
+
+using task = ::kolk_task;
+
+[[nodiscard]] int create_task(loop &on, kolk_coroutine_fn fn, void *userdata, kolk_destroy_fn destroy, size_t stack_size,
+                              kolk_destroy_fn destroy_result, task *&ret_task) noexcept;
+
+/* Inside a coroutine: waits until the future is done. 0, or the status to return instead. */
+[[nodiscard]] int await(future &what) noexcept;
+
+/* The task that may be parked by the running code, or nullptr. */
+[[nodiscard]] inline task *parkable_task(const loop &on) noexcept {
+    task *current = this_thread.task;
+    return current && current->owner == &on ? current : nullptr;
+}
+
+} // namespace kolk

@@ -1,0 +1,243 @@
+/* libevent: on an event_base of our own, or on one that the program already runs (config->host).
+ *
+ * libevent calls back; a reactor fills an array. So the callbacks only queue their descriptor, and `collect` takes it from the
+ * queue. On a base of the program, running it also runs the program's own callbacks; a wait ends after them, because they may
+ * have given kolk something to do. While the program itself runs its base, what becomes ready gathers in the queue, and
+ * `collect` hands it out without running the base a second time.
+ *
+ * libevent sleeps on after a signal and has no way to say that there was one. */
+#include <kolk/reactor.h>
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+namespace {
+
+constexpr uint32_t readable = KOLK_EVENT_READ, writable = KOLK_EVENT_WRITE, hung_up = KOLK_EVENT_HANGUP;
+
+struct slot {
+    event *io; /* NULL: not watched */
+    uint64_t token;
+    uint32_t ready; /* for what, since it was last collected */
+    bool queued;    /* may outlast the watch: then `ready` is 0, and the queue skips it */
+    int next;       /* in the queue */
+};
+
+struct libevent_state {
+    const kolk_allocator *allocator;
+    event_base *base;
+    bool ours;         /* the base; otherwise the program's */
+    bool timer_fired;  /* since it was last started */
+    pid_t process;     /* where the base's kernel objects were made */
+    event *timer;      /* ends a wait */
+    slot *slots;       /* by descriptor */
+    uint32_t capacity; /* of slots */
+    int first, last;   /* the queue of descriptors that are ready; first is -1 when there are none */
+};
+
+void on_ready(evutil_socket_t fd, short what, void *userdata) {
+    auto *self = static_cast<libevent_state *>(userdata);
+    slot &ready = self->slots[fd];
+    ready.ready |=
+        (what & (EV_READ | EV_CLOSED) ? readable : 0) | (what & EV_WRITE ? writable : 0) | (what & EV_CLOSED ? hung_up : 0);
+    if (ready.queued)
+        return;
+    ready.queued = true;
+    ready.next = -1;
+    (self->first < 0 ? self->first : self->slots[self->last].next) = int(fd);
+    self->last = int(fd);
+}
+
+void on_timer(evutil_socket_t, short, void *userdata) { static_cast<libevent_state *>(userdata)->timer_fired = true; }
+
+/* Removing an event in a forked child would remove it from the parent's kernel object as well. */
+int libevent_after_fork(void *state) noexcept {
+    auto *self = static_cast<libevent_state *>(state);
+    bool forked = self->process != getpid();
+    self->process = getpid();
+    return forked && event_reinit(self->base) < 0 ? -EIO : 0;
+}
+
+void forget(slot *gone) noexcept {
+    if (gone->io)
+        event_free(gone->io);
+    gone->io = nullptr;
+    gone->ready = 0;
+}
+
+void libevent_close(void *state) noexcept {
+    auto *self = static_cast<libevent_state *>(state);
+    if (!self)
+        return;
+    libevent_after_fork(self);
+    for (uint32_t fd = 0; fd < self->capacity; fd++)
+        forget(&self->slots[fd]);
+    event_free(self->timer);
+    if (self->ours)
+        event_base_free(self->base);
+    if (self->slots)
+        self->allocator->release(self->allocator->userdata, self->slots, self->capacity * sizeof(slot));
+    self->allocator->release(self->allocator->userdata, self, sizeof(libevent_state));
+}
+
+/* Precise, or timers end up to a clock tick early. O1 leaves out libevent's own poll and select: kolk has those anyway. */
+event_base *new_base() noexcept {
+    event_config *options = event_config_new();
+    bool made =
+        options && !event_config_require_features(options, EV_FEATURE_O1) &&
+        !event_config_set_flag(options, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV | EVENT_BASE_FLAG_PRECISE_TIMER);
+    event_base *base = made ? event_base_new_with_config(options) : nullptr;
+    if (options)
+        event_config_free(options);
+    return base;
+}
+
+int libevent_open(const kolk_reactor_config *config, void **ret_state) noexcept {
+    const kolk_allocator *from = config->allocator;
+    auto *self = static_cast<libevent_state *>(from->allocate(from->userdata, sizeof(libevent_state)));
+    if (!self)
+        return -ENOMEM;
+    errno = 0;
+    event_base *base = config->host ? static_cast<event_base *>(config->host) : new_base();
+    event *timer = base ? event_new(base, -1, 0, on_timer, self) : nullptr;
+    int number = timer ? 0 : errno ? errno : ENOMEM;
+    *self = {from, base, !config->host, false, getpid(), timer, nullptr, 0, -1, -1};
+    if (number && base && self->ours)
+        event_base_free(base);
+    if (number)
+        from->release(from->userdata, self, sizeof(libevent_state));
+    else
+        *ret_state = self;
+    return -number;
+}
+
+bool reserve(libevent_state *self, uint32_t count) noexcept {
+    if (count <= self->capacity)
+        return true;
+    const kolk_allocator *from = self->allocator;
+    size_t old = self->capacity * sizeof(slot), larger = count * 2 * sizeof(slot);
+    auto *grown = static_cast<char *>(from->allocate(from->userdata, larger));
+    if (!grown)
+        return false;
+    memset(grown, 0, larger);
+    if (self->slots) {
+        memcpy(grown, self->slots, old);
+        from->release(from->userdata, self->slots, old);
+    }
+    self->slots = reinterpret_cast<slot *>(grown);
+    self->capacity = count * 2;
+    return true;
+}
+
+int libevent_watch(void *state, int fd, uint32_t events, uint64_t token) noexcept {
+    auto *self = static_cast<libevent_state *>(state);
+    /* Removed also when it only changes: that makes libevent tell the kernel of a new file behind a known number. */
+    if (fd >= 0 && uint32_t(fd) < self->capacity)
+        forget(&self->slots[fd]);
+    if (!events)
+        return 0;
+    if (fcntl(fd, F_GETFD) < 0) /* libevent would write about it to stderr */
+        return -errno;
+    int reading = event_base_get_features(self->base) & EV_FEATURE_EARLY_CLOSE ? EV_READ | EV_CLOSED : EV_READ;
+    int wanted = (events & KOLK_EVENT_READ ? reading : 0) | (events & KOLK_EVENT_WRITE ? EV_WRITE : 0) | EV_PERSIST;
+    event *io = reserve(self, uint32_t(fd) + 1) ? event_new(self->base, fd, short(wanted), on_ready, self) : nullptr;
+    if (!io)
+        return -ENOMEM;
+    errno = 0;
+    if (event_add(io, nullptr) < 0) {
+        int number = errno ? errno : EIO;
+        event_free(io);
+        return -number;
+    }
+    self->slots[fd].io = io;
+    self->slots[fd].token = token;
+    return 0;
+}
+
+/* Only a loop that is running keeps a cached time, and only then does that time stand still. */
+bool is_running(event_base *base) noexcept {
+    timeval cached, now, again;
+    event_base_update_cache_time(base);
+    event_base_gettimeofday_cached(base, &cached);
+    do
+        gettimeofday(&now, nullptr);
+    while (!evutil_timercmp(&now, &cached, !=));
+    event_base_gettimeofday_cached(base, &again);
+    return !evutil_timercmp(&again, &cached, !=);
+}
+
+bool anything_ready(libevent_state *self) noexcept {
+    for (; self->first >= 0 && !self->slots[self->first].ready; self->first = self->slots[self->first].next)
+        self->slots[self->first].queued = false;
+    return self->first >= 0;
+}
+
+int64_t now() noexcept {
+    timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return int64_t(time.tv_sec) * 1000000000 + time.tv_nsec;
+}
+
+int libevent_wait(void *state, int64_t timeout_ns) noexcept {
+    auto *self = static_cast<libevent_state *>(state);
+    if (anything_ready(self))
+        return 1;
+    if (!self->ours && is_running(self->base))
+        return timeout_ns ? -EBUSY : 0;
+    if (timeout_ns == 0) /* ONCE: NONBLOCK alone goes on for as long as anything is readable */
+        return event_base_loop(self->base, EVLOOP_ONCE | EVLOOP_NONBLOCK) < 0 ? -EIO : anything_ready(self);
+    int64_t start = now(), left = timeout_ns;
+    do {
+        int64_t us = left / 1000 + (left % 1000 != 0);
+        timeval rounded_up = {time_t(us / 1000000), suseconds_t(us % 1000000)};
+        self->timer_fired = false;
+        if (timeout_ns > 0 && event_add(self->timer, &rounded_up) < 0)
+            return -ENOMEM;
+        int status = event_base_loop(self->base, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY);
+        event_del(self->timer);
+        if (status < 0)
+            return -EIO;
+        left = timeout_ns - (now() - start);
+    } while (self->timer_fired && left > 0 && !anything_ready(self)); /* the program's base may have a coarse clock */
+    return anything_ready(self);
+}
+
+int libevent_collect(void *state, int64_t timeout_ns, kolk_ready *ret_ready, uint32_t capacity) noexcept {
+    auto *self = static_cast<libevent_state *>(state);
+    int status = libevent_wait(state, timeout_ns);
+    uint32_t taken = 0;
+    for (; taken < capacity && anything_ready(self); taken++) {
+        slot &ready = self->slots[self->first];
+        ret_ready[taken] = {ready.token, ready.ready, 0};
+        ready.ready = 0; /* leaves the queue with the next look at it */
+    }
+    return taken ? int(taken) : status < 0 ? status : 0;
+}
+
+const kolk_reactor_ops libevent_reactor = {
+    .size = sizeof(kolk_reactor_ops),
+    .abi = KOLK_REACTOR_ABI,
+    .name = "libevent",
+    .caps = KOLK_REACTOR_WAIT | KOLK_REACTOR_AFTER_FORK,
+    .open = libevent_open,
+    .close = libevent_close,
+    .watch = libevent_watch,
+    .collect = libevent_collect,
+    .wait = libevent_wait,
+    .get_fd = nullptr,
+    .after_fork = libevent_after_fork,
+    .submit = nullptr,
+    .cancel = nullptr,
+};
+
+} // namespace
+
+extern "C" int KOLK_REACTOR_ENTRY(const kolk_reactor_ops **ret_ops) {
+    *ret_ops = &libevent_reactor;
+    return 0;
+}
