@@ -57,7 +57,7 @@ int kolk_loop_new(const kolk_loop_options *options, kolk_loop **ret_loop, kolk_e
         return deliver(static_error(KOLK_ENOMEM), ret_error);
     status = self->open(*ops, chosen);
     if (status < 0) {
-        self->unref();
+        self->drop();
         return deliver(make_error(status, 0, nullptr, "a loop on the reactor '%s' cannot be made: %s", ops->name,
                                   status_message(status)),
                        ret_error);

@@ -22,6 +22,13 @@ class claim {
     bool *place_;
 };
 
+/* What failed is remembered as raised, so that a task which returns the status ends with the words too. */
+int64_t told(const stream &self, int64_t result) noexcept {
+    if (result < 0 && self.failure && self.failure->status == result)
+        this_thread.coroutine->raise(ref(self.failure));
+    return result;
+}
+
 /* Keeps the stream while its own task might drop it. */
 class holding {
   public:
@@ -82,7 +89,10 @@ int kolk_open_connection(const char *host, uint16_t port, const kolk_connect_opt
         return deliver(static_error(status), ret_error);
     kolk_error *why;
     status = open_connection(*self, request, *ret_stream, why);
-    return status < 0 ? deliver(why, ret_error) : 0;
+    if (status == 0)
+        return 0;
+    this_thread.coroutine->raise(ref(why));
+    return deliver(why, ret_error);
 }
 
 int kolk_open_connection_async(kolk_loop *loop, const char *host, uint16_t port, const kolk_connect_options *options,
@@ -104,7 +114,7 @@ int64_t kolk_stream_read(kolk_stream *self, void *buffer, size_t capacity) noexc
         return status;
     holding alive(*self);
     claim one(self->reading);
-    return self->read(*current, buffer, capacity);
+    return told(*self, self->read(*current, buffer, capacity));
 }
 
 int kolk_stream_read_async(kolk_stream *self, void *buffer, size_t capacity, kolk_future **ret_future) noexcept {
@@ -120,7 +130,7 @@ int64_t kolk_stream_receive(kolk_stream *self, const void **ret_data) noexcept {
         return status;
     holding alive(*self);
     claim one(self->reading);
-    return self->receive(*current, *ret_data);
+    return told(*self, self->receive(*current, *ret_data));
 }
 
 int64_t kolk_stream_read_until(kolk_stream *self, const void *separator, size_t separator_length,
@@ -132,7 +142,7 @@ int64_t kolk_stream_read_until(kolk_stream *self, const void *separator, size_t 
         return status;
     holding alive(*self);
     claim one(self->reading);
-    return self->read_until(*current, separator, separator_length, *ret_data);
+    return told(*self, self->read_until(*current, separator, separator_length, *ret_data));
 }
 
 int kolk_stream_write(kolk_stream *self, const void *data, size_t length) noexcept {
@@ -142,7 +152,7 @@ int kolk_stream_write(kolk_stream *self, const void *data, size_t length) noexce
         return status;
     holding alive(*self);
     claim one(self->writing);
-    return self->write(*current, data, length);
+    return int(told(*self, self->write(*current, data, length)));
 }
 
 int kolk_stream_write_async(kolk_stream *self, const void *data, size_t length, kolk_future **ret_future) noexcept {
@@ -169,6 +179,8 @@ int kolk_stream_peer_name(const kolk_stream *self, char *buffer, size_t capacity
     int status = buffer && capacity ? check_thread(self) : int(KOLK_EINVAL);
     if (status < 0)
         return status;
+    if (self->closed())
+        return KOLK_ECLOSED;
     char text[address_text];
     format_address(self->peer, text);
     size_t length = strlen(text);

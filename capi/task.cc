@@ -56,7 +56,10 @@ int kolk_await(kolk_future *future, void **ret_result) noexcept {
     int status = future->owner->check_thread();
     if (status == 0)
         status = await(*future);
-    return status < 0 ? status : future->result(ret_result);
+    if (status < 0)
+        return status;
+    status = future->result(ret_result);
+    return status < 0 ? this_thread.coroutine->raise(ref(future->error())) : status;
 }
 
 int kolk_wait_for(kolk_future *future, int64_t timeout_ns, void **ret_result) noexcept {
@@ -74,6 +77,8 @@ int kolk_wait_for(kolk_future *future, int64_t timeout_ns, void **ret_result) no
     status = await(*limited);
     if (status == 0)
         status = limited->result(ret_result);
+    if (status < 0 && limited->done())
+        this_thread.coroutine->raise(ref(limited->error()));
     limited->unref();
     return status;
 }

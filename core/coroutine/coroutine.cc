@@ -20,7 +20,7 @@ int acquire_stack(loop &on, size_t stack_size, size_t object_size, stack &ret_st
 
 kolk_coroutine::kolk_coroutine(loop &on, stack where, size_t size, kolk_task *body_of, kolk_coroutine_fn body, void *data,
                                kolk_destroy_fn release) noexcept
-    : counted(on), memory(where), stack_size(size), task(body_of), fn(body), userdata(data), destroy(release) {
+    : counted(on), task(body_of), memory(where), stack_size(size), fn(body), userdata(data), destroy(release) {
     /* The stack begins below whatever object this is the last part of. */
     char *top = body_of ? reinterpret_cast<char *>(body_of) : reinterpret_cast<char *>(this);
     prepare_fiber(context, where.low, top, run, this);
@@ -75,11 +75,14 @@ void kolk_coroutine::run(void *argument) noexcept {
         self.raised = kolk::unref(self.raised);
     if (status < 0 && !self.raised)
         self.raised = static_error(status);
-    leave_fiber(self.context, *self.resumer);
+    leave_fiber(self.context, self.task ? *self.owner->home : *self.resumer);
 }
 
 int kolk_coroutine::resume(int how, void *sent, void **ret_value) noexcept {
     if (state == KOLK_COROUTINE_RUNNING || task)
+        return KOLK_EBUSY;
+    /* From inside another loop that one of our tasks runs: the way back to our own turn is taken. */
+    if (owner->running() && this_thread.loop != owner)
         return KOLK_EBUSY;
     if (state == KOLK_COROUTINE_CLOSED)
         return KOLK_EEXITED;

@@ -11,15 +11,15 @@
 struct kolk_task;
 
 struct kolk_coroutine : kolk::counted {
-    kolk::fiber context;
-    kolk::stack memory;
-    size_t stack_size;              /* as asked for: the pool wants to know */
-    kolk_task *task;                /* whose body this is, or nullptr */
-    kolk::fiber *resumer = nullptr; /* where a yield goes */
     kolk_coroutine_state state = KOLK_COROUTINE_CREATED;
+    kolk::fiber context;
+    kolk_task *task;                /* whose body this is, or nullptr */
+    kolk::fiber *resumer = nullptr; /* where a yield goes; a task's body goes to the loop's home */
     int step = 0;                 /* what the last switch was about: a kolk_coroutine_step, or a status on the way in or out */
     void *value = nullptr;        /* what goes with it */
     kolk_error *raised = nullptr; /* owned: last raised inside or thrown in; what it ended with, if it failed */
+    kolk::stack memory;
+    size_t stack_size; /* as asked for: the pool wants to know */
     kolk_coroutine_fn fn;
     void *userdata;
     kolk_destroy_fn destroy;
@@ -35,7 +35,7 @@ struct kolk_coroutine : kolk::counted {
 
     /* From inside. */
     [[nodiscard]] int yield(int what, void *handed_out, void **ret_sent) noexcept;
-    [[nodiscard]] int raise(kolk_error *error) noexcept; /* takes the reference */
+    int raise(kolk_error *error) noexcept; /* takes the reference */
 
     void ref() noexcept;
     void unref() noexcept;
@@ -52,7 +52,9 @@ using coroutine = ::kolk_coroutine;
  * loop. */
 [[nodiscard]] inline fiber &running_fiber(loop &on) noexcept {
     coroutine *inside = this_thread.coroutine;
-    return inside && inside->owner == &on ? inside->context : on.host_fiber;
+    if (inside && inside->owner == &on)
+        return inside->context;
+    return on.running() ? *on.home : on.host_fiber;
 }
 
 /* A stack with room for an object at its top. The object is constructed by the caller at the returned place. */

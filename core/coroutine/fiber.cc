@@ -110,7 +110,7 @@ void prepare_fiber(fiber &f, char *low, char *high, void (*entry)(void *), void 
 
 void forget_fiber([[maybe_unused]] fiber &f) noexcept {
 #ifdef KOLK_FIBER_ASAN
-    // Frames that were left for good never took the marks off their variables.
+    // Frames that were left for good may not have taken the marks off their variables.
     __asan_unpoison_memory_region(f.low, size_t(f.high - f.low));
 #endif
 #ifdef KOLK_FIBER_TSAN

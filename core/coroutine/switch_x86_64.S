@@ -6,14 +6,14 @@
  *      8  r15, r14, r13, r12, rbx, rbp
  *     56  where to continue
  *
- * The control words are stored always but loaded only when they differ, which is rare and costs more than all the rest; the
- * sticky status bits of MXCSR do not survive calls anyway and are left alone.
+ * MXCSR is loaded always: comparing it first would make a branch wait for the store, which takes longer. Its status bits come
+ * along, which does no harm: they need not survive a call. The x87 control word is loaded only when it differs, because on some
+ * processors that empties the pipeline.
  *
  * Continuing by a jump rather than a return: a return would be predicted to go where the latest call came from, which is
  * never right here. The jump goes behind a call, where no endbr64 stands, hence notrack. */
 
 #define FRAME 64
-#define MXCSR_CONTROL 0xffc0
 
         .intel_syntax noprefix
         .text
@@ -63,14 +63,9 @@ kolk_stack_switch:                      /* rdi where to store sp, rsi sp to cont
         .cfi_rel_offset rbp, 48
         mov     [rdi], rsp
 
-        /* Each is read back in the width it was written: a wider read would have to wait for the store. */
-        mov     eax, [rsp]
-        movzx   ecx, word ptr [rsp + 4]
+        movzx   ecx, word ptr [rsp + 4] /* not wider than it was written: that would have to wait for the store */
         mov     rsp, rsi                /* the same layout, so that the unwinder needs no word of this */
-        xor     eax, [rsp]
-        test    eax, MXCSR_CONTROL
-        jne     .Lload_mxcsr
-.Lmxcsr_loaded:
+        ldmxcsr [rsp]
         cmp     cx, [rsp + 4]
         jne     .Lload_x87
 .Lx87_loaded:
@@ -93,9 +88,6 @@ kolk_stack_switch:                      /* rdi where to store sp, rsi sp to cont
         .cfi_def_cfa_offset 0
         notrack jmp rdx
         .cfi_restore_state
-.Lload_mxcsr:
-        ldmxcsr [rsp]
-        jmp     .Lmxcsr_loaded
 .Lload_x87:
         fldcw   [rsp + 4]
         jmp     .Lx87_loaded

@@ -6,14 +6,17 @@ using namespace kolk;
 
 namespace {
 
-struct done_callback final : ready_item {
+/* A resource as well, because the loop may close while the future is pending. */
+struct done_callback final : ready_item, resource {
     future *about; /* referenced once the future is done */
     kolk_future_fn fn;
     void *userdata;
     kolk_destroy_fn destroy;
 
     done_callback(future &of, kolk_future_fn call, void *data, kolk_destroy_fn release) noexcept
-        : ready_item(invoke), about(&of), fn(call), userdata(data), destroy(release) {}
+        : ready_item(invoke), resource(let_go), about(&of), fn(call), userdata(data), destroy(release) {
+        of.owner->resources.push_back(*this);
+    }
 
     static void invoke(ready_item &item, bool closing) noexcept {
         auto &self = static_cast<done_callback &>(item);
@@ -24,7 +27,16 @@ struct done_callback final : ready_item {
         of.unref();
     }
 
+    static void let_go(resource &held) noexcept {
+        auto &self = static_cast<done_callback &>(held);
+        self.ready_item::unlink();
+        self.about->callbacks--;
+        self.drop();
+    }
+
     void drop() noexcept {
+        if (resource::linked())
+            resource::unlink();
         loop &owner = *about->owner;
         destroy_userdata(destroy, userdata);
         owner.objects.destroy(this);
@@ -140,7 +152,7 @@ int kolk_future::remove_callbacks(kolk_future_fn fn, void *userdata) noexcept {
         auto *callback = static_cast<done_callback *>(item);
         if (callback->fn != fn || callback->userdata != userdata)
             continue;
-        callback->unlink();
+        callback->ready_item::unlink();
         callbacks--;
         removed++;
         /* What it releases may remove more of this list. */

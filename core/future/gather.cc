@@ -40,12 +40,11 @@ struct gathering final : future, resource {
     static const future_kind kind_of_gathering;
 };
 
-void member::done(ready_item &item, bool closing) noexcept {
+void member::done(ready_item &item, bool) noexcept {
     auto &self = static_cast<member &>(item);
     gathering &of = *self.of;
     of.pending--;
-    if (!closing)
-        of.one_done(*self.what);
+    of.one_done(*self.what);
     of.unref();
 }
 

@@ -32,16 +32,14 @@ struct limited final : future, timer_node, resource {
         self.inner->cancel();
     }
 
-    static void inner_done(ready_item &item, bool closing) noexcept {
+    static void inner_done(ready_item &item, bool) noexcept {
         limited &self = *static_cast<watch &>(item).of;
         self.owner->stop_timer(self);
         self.resource::unlink();
-        if (!closing) {
-            if (self.expired && self.inner->state == outcome::cancelled)
-                self.fail(static_error(KOLK_ETIMEDOUT));
-            else
-                self.finish_like(*self.inner);
-        }
+        if (self.expired && self.inner->state == outcome::cancelled)
+            self.fail(static_error(KOLK_ETIMEDOUT));
+        else
+            self.finish_like(*self.inner);
         self.unref();
     }
 

@@ -35,18 +35,6 @@ struct posted_call final : inbox_item, ready_item {
 
 namespace kolk {
 
-int call_soon(loop &on, kolk_callback_fn fn, void *userdata, kolk_destroy_fn destroy, handle **ret_handle) noexcept {
-    auto *made = on.objects.create<handle>(on, fn, userdata, destroy);
-    if (!made) [[unlikely]]
-        return KOLK_ENOMEM;
-    on.make_ready(*made);
-    if (ret_handle) {
-        made->ref();
-        *ret_handle = made;
-    }
-    return 0;
-}
-
 int call_at(loop &on, int64_t when, kolk_callback_fn fn, void *userdata, kolk_destroy_fn destroy,
             handle **ret_handle) noexcept {
     auto *made = on.objects.create<handle>(on, fn, userdata, destroy);

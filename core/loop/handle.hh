@@ -27,8 +27,17 @@ namespace kolk {
 using handle = ::kolk_handle;
 
 /* Both return 0 or KOLK_ENOMEM, and hand out a reference if one is wanted. */
-[[nodiscard]] int call_soon(loop &on, kolk_callback_fn fn, void *userdata, kolk_destroy_fn destroy,
-                            handle **ret_handle) noexcept;
+[[nodiscard]] inline int call_soon(loop &on, kolk_callback_fn fn, void *userdata, kolk_destroy_fn destroy, handle **ret_handle) noexcept {
+    auto *made = on.objects.create<handle>(on, fn, userdata, destroy);
+    if (!made) [[unlikely]]
+        return KOLK_ENOMEM;
+    on.make_ready(*made);
+    if (ret_handle) {
+        made->ref();
+        *ret_handle = made;
+    }
+    return 0;
+}
 [[nodiscard]] int call_at(loop &on, int64_t when, kolk_callback_fn fn, void *userdata, kolk_destroy_fn destroy,
                           handle **ret_handle) noexcept;
 

@@ -1,5 +1,6 @@
 #include "core/loop/loop.hh"
 
+#include "core/coroutine/coroutine.hh"
 #include "core/error.hh"
 #include "core/future/future.hh"
 #include "core/platform/timer_fd.hh"
@@ -14,15 +15,17 @@ namespace {
 constexpr size_t cached_stacks = 1024;
 constexpr uint32_t no_limit = UINT32_MAX;
 
-/* How many callbacks may run before the kernel and the clock are looked at again, while there always are more. A look costs as
- * much as some twenty callbacks. Go and Tokio look every 61. */
-constexpr uint32_t callbacks_per_look = 64;
+/* While callbacks keep the queue filled, the kernel and the clock are looked at about this often: a look costs as much as twenty
+ * short callbacks. How many callbacks that is, is found by doubling and halving; after slow ones it is one. */
+constexpr int64_t time_between_looks = 20'000;
+constexpr uint32_t most_callbacks_between_looks = 1024;
 
 /* What this thread runs, put back when the scope is left. Inside, no task is current: one that belongs to an outer loop must not
  * be parked from here. */
 class entered {
   public:
     explicit entered(loop &inner) noexcept : outer_(this_thread) {
+        inner.home = &running_fiber(inner);
         this_thread.loop = &inner;
         this_thread.task = nullptr;
         this_thread.coroutine = nullptr;
@@ -89,8 +92,7 @@ void kolk_loop::unref() noexcept {
 }
 
 void kolk_loop::drop() noexcept {
-    uint32_t others = objects_ ? 1 : 0; /* what lives on the loop holds one reference together */
-    if (!closed() && check_thread() == 0 && refs_.load(std::memory_order_relaxed) == others + 1)
+    if (!closed() && check_thread() == 0 && refs_.load(std::memory_order_relaxed) == 2)
         (void)close();
     unref();
 }
@@ -134,15 +136,18 @@ void kolk_loop::take_inbox(bool closing) noexcept {
 }
 
 uint32_t kolk_loop::run_batch(uint32_t max_items, int64_t deadline) noexcept {
-    uint32_t items = 0;
+    ran_ = 0;
+    limited_turn_ = max_items != no_limit || deadline != INT64_MAX;
     batch_.append(ready_);
     while (ready_item *item = batch_.pop_front()) {
-        item->run(*item, false);
-        if (++items == max_items || (deadline != INT64_MAX && now() >= deadline))
+        ran_++;
+        fetch_ahead();
+        item->run(*item, closing_);
+        if (limited_turn_ && (ran_ == max_items || (deadline != INT64_MAX && now() >= deadline)))
             break;
     }
     ready_.prepend(batch_);
-    return items;
+    return ran_;
 }
 
 int kolk_loop::run(const kolk_future *until) noexcept {
@@ -153,9 +158,19 @@ int kolk_loop::run(const kolk_future *until) noexcept {
     entered here(*this);
     running_ = true;
     int status = 0;
-    uint32_t since_look = callbacks_per_look;
+    uint32_t allowance = 1, since_look = 1;
+    int64_t last_look = 0;
     while (!until || !until->done()) {
-        if (ready_.empty() || since_look >= callbacks_per_look) {
+        bool busy = !ready_.empty();
+        if (!busy || since_look >= allowance) {
+            if (busy) {
+                int64_t time = monotonic_time();
+                if (time - last_look > time_between_looks)
+                    allowance = allowance > 1 ? allowance / 2 : 1;
+                else if (allowance < most_callbacks_between_looks)
+                    allowance *= 2;
+                last_look = time;
+            }
             status = look(time_to_sleep());
             if (status < 0)
                 break;
@@ -313,8 +328,8 @@ resolver *kolk_loop::resolver() noexcept {
     return resolver_;
 }
 
-/* Cancels all tasks and runs what that sets in motion. While the loop is closing no task can wait: what it waits for next is
- * refused, so each one unwinds in one go, unless it insists. */
+/* Cancels all tasks and runs what that sets in motion; the user's callbacks are only released. While the loop is closing no task
+ * can wait: what it waits for next is refused, so each one unwinds in one go, unless it insists. */
 int kolk_loop::end_tasks() noexcept {
     for (kolk_task *task = tasks.front(); task; task = tasks.after(*task))
         task->cancel();
@@ -361,6 +376,8 @@ int kolk_loop::close() noexcept {
         timer_fd_ = -1;
         selector_.close();
         set_exception_handler(nullptr, nullptr, nullptr);
+        if (objects_ == 0)
+            unref();
     }
     unref();
     return status;

@@ -6,7 +6,7 @@
 namespace kolk {
 
 struct ready_item : link<> {
-    /* Runs it. When the loop is closing, nothing of the user's runs any more: it only releases what it holds. */
+    /* Runs it. When the loop is closing, tasks unwind, but no callback of the user's runs any more: it only is released. */
     void (*run)(ready_item &self, bool closing) noexcept;
 
     explicit ready_item(void (*fn)(ready_item &, bool) noexcept) noexcept : run(fn) {}

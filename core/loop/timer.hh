@@ -17,8 +17,6 @@ struct kolk_timer final : kolk::counted, kolk::timer_node {
     void unref() noexcept;
 
     void start(int64_t at) noexcept {
-        if (waiting() || linked())
-            owner->stop_timer(*this);
         owner->start_timer(*this, at);
     }
     bool stop() noexcept { return owner->stop_timer(*this); }

@@ -6,8 +6,19 @@ namespace kolk {
 
 namespace {
 
+timer_node *next_of(const timer_node &timer) noexcept { return static_cast<timer_node *>(timer.next); }
+
 bool earlier(const timer_node &a, const timer_node &b) noexcept {
     return a.when != b.when ? a.when < b.when : a.order < b.order;
+}
+
+/* In front of a list that ends with nullptr; prev of the first is `parent`. */
+void push_front(timer_node *&head, timer_node &timer, timer_node *parent) noexcept {
+    timer.next = head;
+    timer.prev = parent;
+    if (head)
+        head->prev = &timer;
+    head = &timer;
 }
 
 /* Of two heaps one; the roots' siblings are not looked at. */
@@ -17,11 +28,7 @@ timer_node *meld(timer_node *a, timer_node *b) noexcept {
         a = b;
         b = later;
     }
-    b->after = a->child;
-    if (b->after)
-        b->after->before = &b->after;
-    b->before = &a->child;
-    a->child = b;
+    push_front(a->child, *b, a);
     return a;
 }
 
@@ -30,18 +37,18 @@ timer_node *meld(timer_node *a, timer_node *b) noexcept {
 timer_node *meld_siblings(timer_node *first) noexcept {
     timer_node *pairs = nullptr;
     while (first) {
-        timer_node *a = first, *b = a->after;
-        first = b ? b->after : nullptr;
+        timer_node *a = first, *b = next_of(*a);
+        first = b ? next_of(*b) : nullptr;
         if (b)
             a = meld(a, b);
-        a->after = pairs;
+        a->next = pairs;
         pairs = a;
     }
     timer_node *root = pairs;
     if (root)
-        pairs = root->after;
+        pairs = next_of(*root);
     while (pairs) {
-        timer_node *next = pairs->after;
+        timer_node *next = next_of(*pairs);
         root = meld(root, pairs);
         pairs = next;
     }
@@ -51,10 +58,10 @@ timer_node *meld_siblings(timer_node *first) noexcept {
 } // namespace
 
 void timer_wheel::push_near(timer_node &timer) noexcept {
-    timer.child = timer.after = nullptr;
+    timer.slot = timer_node::in_heap;
+    timer.child = nullptr;
     near_ = near_ ? meld(near_, &timer) : &timer;
-    near_->after = nullptr;
-    near_->before = &near_;
+    near_->next = near_->prev = nullptr;
 }
 
 void timer_wheel::remove_near(timer_node &timer) noexcept {
@@ -62,26 +69,24 @@ void timer_wheel::remove_near(timer_node &timer) noexcept {
     if (near_ == &timer) {
         near_ = rest;
     } else {
-        *timer.before = timer.after;
-        if (timer.after)
-            timer.after->before = timer.before;
+        auto *before = static_cast<timer_node *>(timer.prev);
+        if (before->child == &timer)
+            before->child = next_of(timer);
+        else
+            before->next = timer.next;
+        if (timer.next)
+            timer.next->prev = before;
         if (rest)
             near_ = meld(near_, rest);
     }
-    if (near_) {
-        near_->after = nullptr;
-        near_->before = &near_;
-    }
-    timer.before = nullptr;
+    if (near_)
+        near_->next = near_->prev = nullptr;
 }
 
 void timer_wheel::place(timer_node &timer) noexcept {
     uint64_t tick = tick_of(timer.when);
-    if (tick <= position_) {
-        timer.slot = UINT16_MAX;
-        push_near(timer);
-        return;
-    }
+    if (tick <= position_)
+        return push_near(timer);
     int level = (63 - std::countl_zero(tick ^ position_)) / slot_bits;
     int index = int(tick >> (level * slot_bits)) & (slots - 1);
     uint64_t bit = uint64_t(1) << index;
@@ -91,33 +96,50 @@ void timer_wheel::place(timer_node &timer) noexcept {
         earliest_[timer.slot] = timer.when;
         stale_[level] &= ~bit;
     }
-    timer.after = head;
-    if (head)
-        head->before = &timer.after;
-    timer.before = &head;
-    head = &timer;
+    push_front(head, timer, nullptr);
     busy_[level] |= bit;
 }
 
+void timer_wheel::take_out(timer_node &timer) noexcept {
+    if (timer.slot == timer_node::in_heap)
+        return remove_near(timer);
+    mark_stale(timer);
+    if (timer.prev)
+        timer.prev->next = timer.next;
+    else
+        slots_[timer.slot] = next_of(timer);
+    if (timer.next)
+        timer.next->prev = timer.prev;
+}
+
+void timer_wheel::mark_stale(const timer_node &timer) noexcept {
+    if (timer.when <= earliest_[timer.slot])
+        stale_[timer.slot / slots] |= uint64_t(1) << (timer.slot % slots);
+}
+
 void timer_wheel::start(timer_node &timer, int64_t when) noexcept {
+    uint64_t order = arrivals_++;
+    if (timer.waiting()) {
+        if (when >= timer.when && timer.slot != timer_node::in_heap) {
+            mark_stale(timer);
+            timer.when = when;
+            timer.order = order;
+            return;
+        }
+        take_out(timer);
+    } else {
+        count_++;
+    }
     timer.when = when;
-    timer.order = arrivals_++;
-    count_++;
+    timer.order = order;
     place(timer);
 }
 
 void timer_wheel::stop(timer_node &timer) noexcept {
+    take_out(timer);
+    timer.next = timer.prev = nullptr;
+    timer.slot = timer_node::not_waiting;
     count_--;
-    if (timer.slot == UINT16_MAX) {
-        remove_near(timer);
-        return;
-    }
-    if (timer.when == earliest_[timer.slot])
-        stale_[timer.slot / slots] |= uint64_t(1) << (timer.slot % slots);
-    *timer.before = timer.after;
-    if (timer.after)
-        timer.after->before = timer.before;
-    timer.before = nullptr;
 }
 
 /* The slot with the earliest timers, -1 when all are empty. Slots of one level lie ahead of the position in the order of their
@@ -133,25 +155,44 @@ int timer_wheel::first_slot() noexcept {
     return -1;
 }
 
+/* Makes what is known of a slot true again: timers that were moved go where they belong now, the earliest of the others is found.
+ * False when there are too many to look at; what is known then errs on the early side. */
+bool timer_wheel::settle(int slot) noexcept {
+    constexpr int most = 64;
+    int level = slot / slots, shift = level * slot_bits;
+    int64_t earliest = INT64_MAX;
+    int looked_at = 0;
+    for (timer_node *timer = slots_[slot], *next; timer; timer = next) {
+        if (++looked_at > most)
+            return false;
+        next = next_of(*timer);
+        uint64_t tick = tick_of(timer->when);
+        bool belongs = (tick >> shift >> slot_bits) == (position_ >> shift >> slot_bits) &&
+                       (int(tick >> shift) & (slots - 1)) == slot % slots;
+        if (!belongs) {
+            take_out(*timer);
+            place(*timer);
+        } else if (timer->when < earliest) {
+            earliest = timer->when;
+        }
+    }
+    earliest_[slot] = earliest;
+    stale_[level] &= ~(uint64_t(1) << (slot % slots));
+    return true;
+}
+
 int64_t timer_wheel::next_deadline() noexcept {
     if (near_)
         return near_->when;
-    int slot = count_ ? first_slot() : -1;
-    if (slot < 0)
+    if (!count_)
         return INT64_MAX;
-    uint64_t &stale = stale_[slot / slots], bit = uint64_t(1) << (slot % slots);
-    if (stale & bit) {
-        int64_t found = INT64_MAX;
-        int looked_at = 0;
-        const timer_node *timer = slots_[slot];
-        for (; timer && looked_at < 64; timer = timer->after, looked_at++)
-            found = timer->when < found ? timer->when : found;
-        if (timer)
+    for (;;) {
+        int slot = first_slot();
+        bool stale = stale_[slot / slots] >> (slot % slots) & 1;
+        /* Settling may have emptied it. */
+        if (!stale || !settle(slot) || slots_[slot])
             return earliest_[slot];
-        earliest_[slot] = found;
-        stale &= ~bit;
     }
-    return earliest_[slot];
 }
 
 void timer_wheel::advance(uint64_t to) noexcept {
@@ -166,7 +207,7 @@ void timer_wheel::advance(uint64_t to) noexcept {
         timer_node *timer = slots_[slot];
         slots_[slot] = nullptr;
         while (timer) {
-            timer_node *next = timer->after;
+            timer_node *next = next_of(*timer);
             place(*timer);
             timer = next;
         }
@@ -180,6 +221,7 @@ void timer_wheel::expire(int64_t now, ready_queue &due) noexcept {
     while (near_ && near_->when <= now) {
         timer_node &timer = *near_;
         remove_near(timer);
+        timer.slot = timer_node::not_waiting;
         count_--;
         due.push_back(timer);
     }

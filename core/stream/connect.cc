@@ -82,14 +82,13 @@ struct opening {
     opening(loop &where, const connect_request &from) noexcept : on(&where), request(from) {
         strcpy(host, from.host);
         request.host = host;
-        request.timeout = 0;
     }
 
     static int run(void *userdata, void **ret_result) noexcept {
         auto &self = *static_cast<opening *>(userdata);
         stream *made;
         error *why;
-        int status = connect_any(*this_thread.task, self.request, made, why);
+        int status = open_connection(*this_thread.task, self.request, made, why);
         if (status < 0)
             return this_thread.task->body.raise(why);
         *ret_result = made;
@@ -102,36 +101,37 @@ struct opening {
     }
 };
 
-int start(loop &on, const connect_request &request, task *&ret_task) noexcept {
+} // namespace
+
+int open_connection_async(loop &on, const connect_request &request, future *&ret_future) noexcept {
     auto *what = on.objects.create<opening>(on, request);
     if (!what)
         return KOLK_ENOMEM;
+    task *connecting;
     int status = create_task(
         on, opening::run, what, opening::release, 0, [](void *result) noexcept { static_cast<stream *>(result)->unref(); },
-        ret_task);
+        connecting);
     if (status < 0) {
         opening::release(what);
         return status;
     }
-    ret_task->set_name("open_connection");
-    ret_task->start();
+    connecting->set_name("open_connection");
+    connecting->start();
+    ret_future = connecting;
     return 0;
 }
 
-} // namespace
-
-int open_connection_async(loop &on, const connect_request &request, future *&ret_future) noexcept {
-    task *connecting;
-    int status = start(on, request, connecting);
+/* A connecting task without a limit, and a limit around it. */
+static int start_limited(loop &on, connect_request request, future *&ret_limited) noexcept {
+    int64_t timeout = std::exchange(request.timeout, 0);
+    future *connecting;
+    int status = open_connection_async(on, request, connecting);
     if (status < 0)
         return status;
-    ret_future = connecting;
-    if (request.timeout > 0) {
-        status = wait_for_async(*connecting, request.timeout, ret_future);
-        if (status < 0)
-            connecting->cancel();
-        connecting->unref();
-    }
+    status = wait_for_async(*connecting, timeout, ret_limited);
+    if (status < 0)
+        connecting->cancel();
+    connecting->unref();
     return status;
 }
 
@@ -139,7 +139,7 @@ int open_connection(task &self, const connect_request &request, stream *&ret_str
     if (request.timeout <= 0)
         return connect_any(self, request, ret_stream, ret_error);
     future *limited;
-    int status = open_connection_async(*self.owner, request, limited);
+    int status = start_limited(*self.owner, request, limited);
     if (status < 0)
         return failed(status, request, nullptr, ret_error);
     status = await(*limited);

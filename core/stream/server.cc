@@ -18,13 +18,10 @@ constexpr int port_attempts = 16;
 
 /* A connection being served: what its task is given. */
 struct connection {
-    server *of;  /* referenced */
+    server *of;  /* kept by its count of connections */
     stream *via; /* referenced */
 
-    connection(server &from, stream &with) noexcept : of(&from), via(&with) {
-        from.ref();
-        from.connections++;
-    }
+    connection(server &from, stream &with) noexcept : of(&from), via(&with) { from.connections++; }
 
     static int run(void *userdata, void **) noexcept {
         auto &self = *static_cast<connection *>(userdata);
@@ -44,9 +41,8 @@ struct connection {
         server *of = self->of;
         self->via->close();
         self->via->unref();
-        of->connections--;
         of->owner->objects.destroy(self);
-        of->unref();
+        of->connection_ended();
     }
 };
 
@@ -86,7 +82,15 @@ kolk_server::~kolk_server() {
 }
 
 void kolk_server::unref() noexcept {
-    if (--refs == 0)
+    if (--refs > 0)
+        return;
+    close();
+    if (connections == 0)
+        dispose_of(*this);
+}
+
+void kolk_server::connection_ended() noexcept {
+    if (--connections == 0 && refs == 0)
         dispose_of(*this);
 }
 
@@ -149,7 +153,8 @@ int kolk_server::listen(const server_request &request, error *&ret_error) noexce
     socket_address digits;
     if (request.host && strcmp(request.host, "localhost") != 0 && !parse_address(request.host, request.port, digits)) {
         ret_error = make_error(KOLK_EINVAL, 0, nullptr,
-                               "listen on '%s': an address in digits, or \"localhost\", is needed, not a name", request.host);
+                               "listen on %s port %u: an address in digits, or \"localhost\", is needed, not a name",
+                               request.host, unsigned(request.port));
         return KOLK_EINVAL;
     }
     int status = KOLK_EADDRINUSE;

@@ -45,7 +45,8 @@ struct kolk_server final : kolk::counted, kolk::resource, kolk::timer_node {
     void close() noexcept;
     [[nodiscard]] bool closed() const noexcept { return listeners[0].fd < 0; }
     void ref() noexcept { refs++; }
-    void unref() noexcept;
+    void unref() noexcept; /* the last one closes; connections go on */
+    void connection_ended() noexcept;
 
   private:
     [[nodiscard]] int listen_on(kolk::listener &slot, const kolk::socket_address &at, uint32_t backlog, bool both) noexcept;

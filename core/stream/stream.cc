@@ -205,6 +205,8 @@ int64_t kolk_stream::read_until(task &self, const void *separator, size_t length
         if (there >= length)
             if (auto *found = static_cast<const char *>(memmem(from + skip, there - skip, separator, length))) {
                 int64_t count = found + length - from;
+                if (size_t(count) > limit)
+                    return KOLK_ELIMIT;
                 ret_data = from;
                 begin += uint32_t(count);
                 return count;

@@ -21,7 +21,15 @@ struct sleeping final : parking, timer_node {
 };
 
 /* A wait that is over at once: the task is on the ready queue, behind everyone who is there. */
-constexpr bool nothing_to_let_go(parking &) noexcept { return false; }
+constinit parking ready_again{[](parking &) noexcept { return false; }};
+
+int let_others_run(task &self) noexcept {
+    self.wake();
+    int status = self.park(ready_again);
+    if (status < 0 && static_cast<ready_item &>(self).linked()) [[unlikely]]
+        static_cast<ready_item &>(self).unlink();
+    return status;
+}
 
 struct sleep_future final : future, timer_node {
     explicit sleep_future(loop &on) noexcept : future(on, kind_of_sleep), timer_node(awake) {}
@@ -53,14 +61,8 @@ constinit const future_kind sleep_future::kind_of_sleep = {
 } // namespace
 
 int sleep(task &self, int64_t delay) noexcept {
-    if (delay <= 0) {
-        parking ready{nothing_to_let_go};
-        self.wake();
-        int status = self.park(ready);
-        if (status < 0 && static_cast<ready_item &>(self).linked())
-            static_cast<ready_item &>(self).unlink();
-        return status;
-    }
+    if (delay <= 0)
+        return let_others_run(self);
     sleeping timer(self);
     self.owner->start_timer(timer, deadline_after(*self.owner, delay));
     return self.park(timer);

@@ -11,8 +11,6 @@ namespace {
 /* A task that goes on waiting while the loop closes is refused this often. */
 constexpr uint16_t most_refusals = 100;
 
-void run_step(ready_item &item, bool) noexcept { static_cast<task &>(item).step(); }
-
 /* A future that a task waits for. The task itself is in the future's list. */
 struct awaited final : parking {
     future *what;
@@ -84,8 +82,10 @@ int await(future &what) noexcept {
 
 kolk_task::kolk_task(loop &on, stack where, size_t stack_size, kolk_coroutine_fn fn, void *userdata, kolk_destroy_fn destroy,
                      kolk_destroy_fn result_destroy) noexcept
-    : kolk_future(on, task_future), ready_item(run_step), innermost(&body), destroy_result(result_destroy), name(""),
-      body(on, where, stack_size, this, fn, userdata, destroy) {}
+    : kolk_future(on, task_future), ready_item(run_step), innermost(&body),
+      body(on, where, stack_size, this, fn, userdata, destroy), destroy_result(result_destroy), name("") {}
+
+void kolk_task::run_step(ready_item &item, bool) noexcept { static_cast<kolk_task &>(item).step(); }
 
 void kolk_task::start() noexcept {
     ref();
@@ -100,37 +100,23 @@ void kolk_task::step() noexcept {
         return ended();
     }
     thread_state &here = this_thread;
-    home = &running_fiber(*owner);
-    coroutine *outer = here.coroutine;
-    task *outer_task = here.task;
     here.coroutine = innermost;
     here.task = this;
-    body.resumer = home;
     body.state = KOLK_COROUTINE_RUNNING;
-    switch_fiber(*home, innermost->context);
-    here.coroutine = outer;
-    here.task = outer_task;
-    if (body.state == KOLK_COROUTINE_CLOSED)
-        ended();
+    switch_fiber(*owner->home, innermost->context);
+    /* Whoever comes back here need not be the one that was sent: see park(). */
+    task *last = here.task;
+    here.coroutine = nullptr;
+    here.task = nullptr;
+    if (last->body.state == KOLK_COROUTINE_CLOSED)
+        last->ended();
 }
 
-int kolk_task::park(parking &what) noexcept {
-    if (must_cancel || owner->closing()) [[unlikely]] {
-        must_cancel = false;
-        bool refuse = !owner->closing() || refused++ < most_refusals;
-        if (refuse && !what.cancel(what))
-            return KOLK_ECANCELED;
-    }
-    parked = &what;
-    innermost = this_thread.coroutine;
-    body.state = KOLK_COROUTINE_SUSPENDED;
-    switch_fiber(innermost->context, *home);
-    parked = nullptr;
-    if (must_cancel) [[unlikely]] {
-        must_cancel = false;
-        return KOLK_ECANCELED;
-    }
-    return 0;
+bool kolk_task::refuse(parking &what) noexcept {
+    must_cancel = false;
+    if (owner->closing() && refused++ >= most_refusals)
+        return false;
+    return !what.cancel(what);
 }
 
 bool kolk_task::request_cancel() noexcept {

@@ -4,6 +4,8 @@
  * parked on exactly one thing, which knows how to let go of it: cancelling needs no more than that. What waits may be a coroutine
  * that the task's body has resumed: the innermost one is left and continued directly, whatever lies between stays as it is.
  *
+ * A task that stops hands over to the next one of the turn directly, without going back to the loop's stack in between.
+ *
  * Cancelling is asyncio's: it ends what the task waits for, and the next wait returns KOLK_ECANCELED, once. */
 #pragma once
 
@@ -24,15 +26,15 @@ extern const future_kind task_future;
 
 } // namespace kolk
 
-struct kolk_task final : kolk_future, kolk::ready_item, kolk::link<kolk::task_tag> {
+/* What a switch touches lies together: from the ready_item to the body's context. */
+struct kolk_task final : kolk_future, kolk::link<kolk::task_tag>, kolk::ready_item {
     kolk_coroutine *innermost; /* what continues when the task does */
-    kolk::fiber *home = nullptr;
     kolk::parking *parked = nullptr;
-    kolk_destroy_fn destroy_result;
-    uint16_t refused = 0; /* waits, while the loop was closing */
     bool must_cancel = false;
-    char name[32];
+    uint16_t refused = 0; /* waits, while the loop was closing */
     kolk_coroutine body;
+    kolk_destroy_fn destroy_result;
+    char name[32];
 
     kolk_task(kolk::loop &on, kolk::stack where, size_t stack_size, kolk_coroutine_fn fn, void *userdata,
               kolk_destroy_fn destroy, kolk_destroy_fn result_destroy) noexcept;
@@ -56,6 +58,10 @@ struct kolk_task final : kolk_future, kolk::ready_item, kolk::link<kolk::task_ta
     void set_name(const char *text) noexcept;
 
   private:
+    static void run_step(kolk::ready_item &item, bool closing) noexcept;
+    /* Whether a task that was cancelled, or is at the end of its loop, must not wait for this. */
+    [[nodiscard]] bool refuse(kolk::parking &what) noexcept;
+    [[nodiscard]] static bool can_continue(const kolk::ready_item *next) noexcept;
     void ended() noexcept;
 };
 
@@ -76,3 +82,34 @@ using task = ::kolk_task;
 }
 
 } // namespace kolk
+
+/* A task that is parked, as opposed to one that has yet to start: its stack can be continued without further ado. */
+inline bool kolk_task::can_continue(const kolk::ready_item *next) noexcept {
+    return next && next->run == run_step && static_cast<const kolk_task *>(next)->body.state == KOLK_COROUTINE_SUSPENDED;
+}
+
+/* Inline, because each frame below a switch is memory that has to be fetched again when the task continues. */
+inline int kolk_task::park(kolk::parking &what) noexcept {
+    if ((must_cancel || owner->closing()) && refuse(what)) [[unlikely]]
+        return KOLK_ECANCELED;
+    kolk::thread_state &here = kolk::this_thread;
+    parked = &what;
+    innermost = here.coroutine;
+    body.state = KOLK_COROUTINE_SUSPENDED;
+    if (kolk::ready_item *next = owner->next_of_turn(); can_continue(next)) {
+        auto &after = static_cast<kolk_task &>(*next);
+        owner->take_from_turn(*next);
+        here.coroutine = after.innermost;
+        here.task = &after;
+        after.body.state = KOLK_COROUTINE_RUNNING;
+        kolk::switch_fiber(innermost->context, after.innermost->context);
+    } else {
+        kolk::switch_fiber(innermost->context, *owner->home);
+    }
+    parked = nullptr;
+    if (must_cancel) [[unlikely]] {
+        must_cancel = false;
+        return KOLK_ECANCELED;
+    }
+    return 0;
+}

@@ -146,7 +146,8 @@ KOLK_API int kolk_yield(void *value, void **ret_sent) KOLK_NOEXCEPT;
 KOLK_API int kolk_raise(kolk_error *error) KOLK_NOEXCEPT;
 
 /**
- * Inside a coroutine: the error last raised with kolk_raise() or thrown in, or NULL. @ref borrowed until the next one.
+ * Inside a coroutine: the error that something which waits failed with last, that was thrown in, or raised with kolk_raise();
+ * NULL if there was none. @ref borrowed until the next one. A body that returns the status of this error ends with its words.
  *
  * @threads{loop} @since 0.1
  */

@@ -6,8 +6,9 @@
  * timers that are due to the ready queue; run what was in the queue when the turn began. What callbacks add belongs to the
  * next turn. First in, first out; timers with equal deadlines fire in the order they were made.
  *
- * While callbacks keep the ready queue filled, run_forever and run_until_complete may run several turns, 64 callbacks at the
- * most, before they look at the kernel and the clock again; run_once and kolk_loop_dispatch() look every time.
+ * While callbacks keep the ready queue filled, run_forever and run_until_complete run several turns before they look at the
+ * kernel and the clock again: about every 20 microseconds, or after every turn that takes longer. run_once and
+ * kolk_loop_dispatch() look every time.
  *
  * A loop belongs to the thread that made it. Every function that takes a loop, or something made on one, checks this: another
  * thread gets #KOLK_ETHREAD and a forked child #KOLK_EFORKED. Only functions marked @c threads{any} are open to others.

@@ -1,0 +1,21 @@
+/* The command line of crawl. */
+#ifndef CRAWL_OPTIONS_H
+#define CRAWL_OPTIONS_H
+
+#include <stdint.h>
+
+struct options {
+    uint32_t jobs;
+    uint64_t max_pages;
+    uint32_t max_depth;
+    const char *reactor; /* NULL: kolk chooses. */
+    const char *module;  /* A file with one more reactor, or NULL. */
+    int64_t timeout_ns;  /* For one page. */
+    const char *json;    /* A file to write, or NULL. */
+    const char *url;     /* NULL: the embedded site. */
+};
+
+/* Returns -1 to go on, or the exit status of a program that is done: 0 after --help, 2 after a complaint on stderr. */
+int options_parse(int argc, char **argv, struct options *ret_options);
+
+#endif

@@ -1,0 +1,161 @@
+/* The layouts and numbers that programs, plugins and bindings have compiled in. They are never changed; a struct that begins
+ * with `size` may grow at its end, and a list of constants too.
+ *
+ * Sizes are those of machines with 64-bit pointers. Nothing here is compiled into anything: a header that does not hold its
+ * promise does not compile. */
+#include <kolk/kolk.h>
+
+#ifdef __cplusplus
+#define HOLDS(condition) static_assert(condition, #condition)
+#else
+#define HOLDS(condition) _Static_assert(condition, #condition)
+#endif
+#define SIZE(type, bytes) HOLDS(sizeof(type) == (bytes))
+#define MEMBER(type, member, offset) HOLDS(offsetof(type, member) == (offset))
+#define VALUE(constant, value) HOLDS((constant) == (value))
+
+SIZE(void *, 8);
+SIZE(kolk_status, 4);
+SIZE(kolk_coroutine_state, 4);
+SIZE(kolk_coroutine_step, 4);
+
+SIZE(kolk_allocator, 32);
+MEMBER(kolk_allocator, size, 0);
+MEMBER(kolk_allocator, reserved, 4);
+MEMBER(kolk_allocator, allocate, 8);
+MEMBER(kolk_allocator, release, 16);
+MEMBER(kolk_allocator, userdata, 24);
+
+SIZE(kolk_ready, 16);
+MEMBER(kolk_ready, token, 0);
+MEMBER(kolk_ready, events, 8);
+MEMBER(kolk_ready, reserved, 12);
+
+SIZE(kolk_reactor_config, 24);
+MEMBER(kolk_reactor_config, size, 0);
+MEMBER(kolk_reactor_config, reserved, 4);
+MEMBER(kolk_reactor_config, allocator, 8);
+MEMBER(kolk_reactor_config, host, 16);
+
+SIZE(kolk_reactor_ops, 96);
+MEMBER(kolk_reactor_ops, size, 0);
+MEMBER(kolk_reactor_ops, abi, 4);
+MEMBER(kolk_reactor_ops, name, 8);
+MEMBER(kolk_reactor_ops, caps, 16);
+MEMBER(kolk_reactor_ops, open, 24);
+MEMBER(kolk_reactor_ops, close, 32);
+MEMBER(kolk_reactor_ops, watch, 40);
+MEMBER(kolk_reactor_ops, collect, 48);
+MEMBER(kolk_reactor_ops, wait, 56);
+MEMBER(kolk_reactor_ops, get_fd, 64);
+MEMBER(kolk_reactor_ops, after_fork, 72);
+MEMBER(kolk_reactor_ops, submit, 80);
+MEMBER(kolk_reactor_ops, cancel, 88);
+
+SIZE(kolk_loop_options, 56);
+MEMBER(kolk_loop_options, size, 0);
+MEMBER(kolk_loop_options, reserved, 4);
+MEMBER(kolk_loop_options, reactor, 8);
+MEMBER(kolk_loop_options, reactor_ops, 16);
+MEMBER(kolk_loop_options, host, 24);
+MEMBER(kolk_loop_options, allocator, 32);
+MEMBER(kolk_loop_options, clock, 40);
+MEMBER(kolk_loop_options, clock_userdata, 48);
+
+SIZE(kolk_plan, 16);
+MEMBER(kolk_plan, deadline_ns, 0);
+MEMBER(kolk_plan, ready, 8);
+MEMBER(kolk_plan, reserved, 12);
+
+SIZE(kolk_budget, 16);
+MEMBER(kolk_budget, size, 0);
+MEMBER(kolk_budget, max_items, 4);
+MEMBER(kolk_budget, max_ns, 8);
+
+SIZE(kolk_progress, 8);
+MEMBER(kolk_progress, items, 0);
+MEMBER(kolk_progress, more, 4);
+
+SIZE(kolk_selector_key, 16);
+MEMBER(kolk_selector_key, fd, 0);
+MEMBER(kolk_selector_key, events, 4);
+MEMBER(kolk_selector_key, data, 8);
+
+SIZE(kolk_task_options, 32);
+MEMBER(kolk_task_options, size, 0);
+MEMBER(kolk_task_options, reserved, 4);
+MEMBER(kolk_task_options, name, 8);
+MEMBER(kolk_task_options, stack_size, 16);
+MEMBER(kolk_task_options, destroy_result, 24);
+
+SIZE(kolk_connect_options, 24);
+MEMBER(kolk_connect_options, size, 0);
+MEMBER(kolk_connect_options, family, 4);
+MEMBER(kolk_connect_options, timeout_ns, 8);
+MEMBER(kolk_connect_options, limit, 16);
+
+SIZE(kolk_server_options, 24);
+MEMBER(kolk_server_options, size, 0);
+MEMBER(kolk_server_options, backlog, 4);
+MEMBER(kolk_server_options, stack_size, 8);
+MEMBER(kolk_server_options, stream_limit, 16);
+
+VALUE(KOLK_OK, 0);
+VALUE(KOLK_ECANCELED, -1);
+VALUE(KOLK_ETIMEDOUT, -2);
+VALUE(KOLK_ENOMEM, -3);
+VALUE(KOLK_EINVAL, -4);
+VALUE(KOLK_EBUSY, -5);
+VALUE(KOLK_ECLOSED, -6);
+VALUE(KOLK_EPENDING, -7);
+VALUE(KOLK_EALREADY, -8);
+VALUE(KOLK_ETHREAD, -9);
+VALUE(KOLK_EFORKED, -10);
+VALUE(KOLK_ENOTASK, -11);
+VALUE(KOLK_ENOTSUP, -12);
+VALUE(KOLK_EEXIST, -13);
+VALUE(KOLK_ENOENT, -14);
+VALUE(KOLK_ELIMIT, -15);
+VALUE(KOLK_EBADF, -16);
+VALUE(KOLK_EMFILE, -17);
+VALUE(KOLK_EREFUSED, -18);
+VALUE(KOLK_ERESET, -19);
+VALUE(KOLK_EUNREACH, -20);
+VALUE(KOLK_ENONAME, -21);
+VALUE(KOLK_EPIPE, -22);
+VALUE(KOLK_EADDRINUSE, -23);
+VALUE(KOLK_EADDRNOTAVAIL, -24);
+VALUE(KOLK_EACCESS, -25);
+VALUE(KOLK_EEOF, -26);
+VALUE(KOLK_EIO, -27);
+VALUE(KOLK_EPLUGIN, -28);
+VALUE(KOLK_EEXITED, -29);
+VALUE(KOLK_ENOTSTARTED, -30);
+VALUE(KOLK_EYIELD, -31);
+VALUE(KOLK_EUNSPECIFIED, -32);
+
+VALUE(KOLK_COROUTINE_CREATED, 0);
+VALUE(KOLK_COROUTINE_RUNNING, 1);
+VALUE(KOLK_COROUTINE_SUSPENDED, 2);
+VALUE(KOLK_COROUTINE_CLOSED, 3);
+
+VALUE(KOLK_COROUTINE_RETURNED, 0);
+VALUE(KOLK_COROUTINE_YIELDED, 1);
+VALUE(KOLK_COROUTINE_AWAITING, 2);
+
+VALUE(KOLK_EVENT_READ, 1);
+VALUE(KOLK_EVENT_WRITE, 2);
+VALUE(KOLK_EVENT_EDGE, 4);
+VALUE(KOLK_EVENT_HANGUP, 8);
+VALUE(KOLK_EVENT_INVALID, 16);
+
+VALUE(KOLK_REACTOR_ABI, 1);
+VALUE(KOLK_REACTOR_EDGE, 1);
+VALUE(KOLK_REACTOR_WAIT, 2);
+VALUE(KOLK_REACTOR_WAIT_ANYWHERE, 4);
+VALUE(KOLK_REACTOR_GET_FD, 8);
+VALUE(KOLK_REACTOR_AFTER_FORK, 16);
+VALUE(KOLK_REACTOR_SUBMIT, 32);
+
+VALUE(KOLK_GATHER_RETURN_ERRORS, 1);
+VALUE(KOLK_NEVER, INT64_C(9223372036854775807));

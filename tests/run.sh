@@ -1,0 +1,53 @@
+#!/bin/sh
+# Builds everything and runs all tests: plainly, then under ASan, UBSan and LSan, then under TSan what uses threads.
+#
+#   sh tests/run.sh                 all three
+#   sh tests/run.sh plain           one of them: plain, asan, tsan
+set -eu
+
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+. "$root/docs/packages.sh"
+
+case ${1:-all} in
+all) builds='plain asan tsan' ;;
+plain | asan | tsan) builds=$1 ;;
+*)
+    printf 'usage: sh tests/run.sh [plain|asan|tsan]\n' >&2
+    exit 2
+    ;;
+esac
+
+install_missing meson ninja-build gcc g++ clang libclang-rt-14-dev libc6-dev pkg-config binutils gawk python3 doxygen valgrind strace \
+    libcmocka-dev libevent-dev libxml2-dev liburiparser-dev libjansson-dev uthash-dev nginx-light \
+    g++-aarch64-linux-gnu qemu-user
+
+# Shows a step's output only when it fails.
+quietly() {
+    log=$build.log
+    "$@" >"$log" 2>&1 && return 0
+    cat "$log" >&2
+    return 1
+}
+
+configure() {
+    [ -f "$build/build.ninja" ] && return 0
+    mkdir -p "$root/build"
+    quietly meson setup "$build" "$root" -Dexamples=enabled "$@"
+}
+
+for name in $builds; do
+    build=$root/build/test-$name
+    echo "== $name: building $build"
+    case $name in
+    plain) configure ;;
+    asan) configure -Db_sanitize=address,undefined -Db_lundef=false -Dbench=false ;;
+    # gcc's runtime has room for few fibers.
+    tsan) CC=clang CXX=clang++ configure -Db_sanitize=thread -Db_lundef=false -Dbench=false ;;
+    esac
+    quietly ninja -C "$build"
+    echo "== $name: testing"
+    case $name in
+    tsan) meson test -C "$build" --no-rebuild --print-errorlogs --suite threads ;;
+    *) meson test -C "$build" --no-rebuild --print-errorlogs ;;
+    esac
+done
