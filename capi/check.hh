@@ -13,10 +13,7 @@ template <class T>
 [[nodiscard]] inline int check(const loop *self) noexcept { return self ? self->check() : int(KOLK_EINVAL); }
 
 /* The same, for what makes something new on the loop: not while it is closing. */
-[[nodiscard]] inline int check_open(const loop *self) noexcept {
-    int status = check(self);
-    return status == 0 && self->closing() ? int(KOLK_ECLOSED) : status;
-}
+[[nodiscard]] inline int check_open(const loop *self) noexcept { return self ? self->check_open() : int(KOLK_EINVAL); }
 
 /* May the caller look at this object? Also when its loop has closed. */
 template <class T>

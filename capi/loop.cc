@@ -29,6 +29,17 @@ int add(kolk_loop *self, int fd, direction way, kolk_callback_fn fn, void *userd
     return status < 0 ? refuse(status, destroy, userdata) : 0;
 }
 
+/* With a handle, or refused: apart, so that the common way stays short. */
+[[gnu::noinline]] int call_soon_otherwise(kolk_loop *self, kolk_callback_fn fn, void *userdata, kolk_destroy_fn destroy,
+                                          kolk_handle **ret_handle) noexcept {
+    int status = fn ? check_open(self) : int(KOLK_EINVAL);
+    if (status == 0 && ret_handle)
+        status = call_soon(*self, fn, userdata, destroy, ret_handle);
+    else if (status == 0 && !call_soon(*self, fn, userdata, destroy))
+        status = KOLK_ENOMEM;
+    return status < 0 ? refuse(status, destroy, userdata) : 0;
+}
+
 int remove(kolk_loop *self, int fd, direction way) noexcept {
     int status = check(self);
     return status < 0 ? status : remove_callback(*self, fd, way);
@@ -107,10 +118,9 @@ int kolk_loop_stop(kolk_loop *self) noexcept {
 
 int kolk_loop_call_soon(kolk_loop *self, kolk_callback_fn fn, void *userdata, kolk_destroy_fn destroy,
                         kolk_handle **ret_handle) noexcept {
-    int status = fn ? check_open(self) : int(KOLK_EINVAL);
-    if (status == 0)
-        status = call_soon(*self, fn, userdata, destroy, ret_handle);
-    return status < 0 ? refuse(status, destroy, userdata) : 0;
+    if (fn && self && !ret_handle && self->accepts() && call_soon_at_once(*self, fn, userdata, destroy)) [[likely]]
+        return 0;
+    return call_soon_otherwise(self, fn, userdata, destroy, ret_handle);
 }
 
 int kolk_loop_call_at(kolk_loop *self, int64_t when_ns, kolk_callback_fn fn, void *userdata, kolk_destroy_fn destroy,

@@ -4,6 +4,7 @@
 #include "core/error.hh"
 #include "core/stream/connect.hh"
 
+#include <stdio.h>
 #include <string.h>
 
 using namespace kolk;
@@ -183,11 +184,8 @@ int kolk_stream_peer_name(const kolk_stream *self, char *buffer, size_t capacity
         return KOLK_ECLOSED;
     char text[address_text];
     format_address(self->peer, text);
-    size_t length = strlen(text);
-    if (length >= capacity)
-        return KOLK_ELIMIT;
-    memcpy(buffer, text, length + 1);
-    return int(length);
+    int length = snprintf(buffer, capacity, "%s", text);
+    return size_t(length) < capacity ? length : int(KOLK_ELIMIT);
 }
 
 int kolk_stream_fd(const kolk_stream *self) noexcept {

@@ -8,8 +8,8 @@ namespace kolk {
 
 template <class Tag = void>
 struct link {
-    link *next = nullptr;
-    link *prev = nullptr;
+    link *next = nullptr; /* nullptr: in no list */
+    link *prev = nullptr; /* meaningless then */
 
     link() noexcept = default;
     link(const link &) = delete;
@@ -19,7 +19,7 @@ struct link {
     void unlink() noexcept {
         next->prev = prev;
         prev->next = next;
-        next = prev = nullptr;
+        next = nullptr;
     }
 };
 

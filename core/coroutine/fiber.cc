@@ -81,6 +81,7 @@ void first_entry(void *self) {
 } // namespace
 
 void switch_fiber(fiber &from, fiber &to) noexcept { hand_over(from, to, false); }
+void switch_fiber_alike(fiber &from, fiber &to) noexcept { hand_over(from, to, false); }
 
 void leave_fiber(fiber &from, fiber &to) noexcept {
     hand_over(from, to, true);

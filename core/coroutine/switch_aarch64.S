@@ -120,6 +120,11 @@ kolk_stack_switch:                      /* x0 where to store sp, x1 sp to contin
         .cfi_endproc
         .size   kolk_stack_switch, . - kolk_stack_switch
 
+        /* One way is as good as the other as far as is known. */
+        .globl  kolk_stack_switch_alike
+        .hidden kolk_stack_switch_alike
+        .set    kolk_stack_switch_alike, kolk_stack_switch
+
         /* The outermost frame of every stack made here. Reached by a return, so it needs no landing pad. */
         .type   stack_entry, %function
         .p2align 4

@@ -44,3 +44,5 @@ extern "C" void kolk_stack_switch(void **ret_from, void *to) noexcept {
     *ret_from = &here;
     swapcontext(&here, static_cast<ucontext_t *>(to)); // fails only for a bad pointer
 }
+
+extern "C" void kolk_stack_switch_alike(void **ret_from, void *to) noexcept { kolk_stack_switch(ret_from, to); }

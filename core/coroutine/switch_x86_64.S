@@ -10,8 +10,9 @@
  * along, which does no harm: they need not survive a call. The x87 control word is loaded only when it differs, because on some
  * processors that empties the pipeline.
  *
- * Continuing by a jump rather than a return: a return would be predicted to go where the latest call came from, which is
- * never right here. The jump goes behind a call, where no endbr64 stands, hence notrack. */
+ * Continuing by a jump rather than a return: a return is predicted to go where the latest call came from, which between a fiber and
+ * whoever drives it is never right. It is right when both sides stopped at the same place, with the returns that follow: there
+ * kolk_stack_switch_alike returns. The jump goes behind a call, where no endbr64 stands, hence notrack. */
 
 #define FRAME 64
 
@@ -38,11 +39,12 @@ kolk_stack_make:                        /* rdi low, rsi high, rdx entry, rcx arg
         .cfi_endproc
         .size   kolk_stack_make, . - kolk_stack_make
 
-        .globl  kolk_stack_switch
-        .hidden kolk_stack_switch
-        .type   kolk_stack_switch, @function
+        .macro  SWITCH name, alike
+        .globl  \name
+        .hidden \name
+        .type   \name, @function
         .p2align 4
-kolk_stack_switch:                      /* rdi where to store sp, rsi sp to continue at */
+\name:                                  /* rdi where to store sp, rsi sp to continue at */
         .cfi_startproc
         endbr64
         lea     rsp, [rsp - 56]
@@ -67,32 +69,46 @@ kolk_stack_switch:                      /* rdi where to store sp, rsi sp to cont
         mov     rsp, rsi                /* the same layout, so that the unwinder needs no word of this */
         ldmxcsr [rsp]
         cmp     cx, [rsp + 4]
-        jne     .Lload_x87
-.Lx87_loaded:
+        jne     .Lload_x87_\@
+.Lx87_loaded_\@:
         mov     r15, [rsp + 8]
         mov     r14, [rsp + 16]
         mov     r13, [rsp + 24]
         mov     r12, [rsp + 32]
         mov     rbx, [rsp + 40]
         mov     rbp, [rsp + 48]
+        .if     \alike
+        .cfi_remember_state
+        .else
         mov     rdx, [rsp + 56]
         .cfi_remember_state
         .cfi_register rip, rdx
+        .endif
         .cfi_restore r15
         .cfi_restore r14
         .cfi_restore r13
         .cfi_restore r12
         .cfi_restore rbx
         .cfi_restore rbp
+        .if     \alike
+        lea     rsp, [rsp + 56]
+        .cfi_def_cfa_offset 8
+        ret
+        .else
         lea     rsp, [rsp + 64]
         .cfi_def_cfa_offset 0
         notrack jmp rdx
+        .endif
         .cfi_restore_state
-.Lload_x87:
+.Lload_x87_\@:
         fldcw   [rsp + 4]
-        jmp     .Lx87_loaded
+        jmp     .Lx87_loaded_\@
         .cfi_endproc
-        .size   kolk_stack_switch, . - kolk_stack_switch
+        .size   \name, . - \name
+        .endm
+
+        SWITCH  kolk_stack_switch, 0
+        SWITCH  kolk_stack_switch_alike, 1
 
         /* The outermost frame of every stack made here. */
         .type   stack_entry, @function

@@ -35,6 +35,32 @@ struct posted_call final : inbox_item, ready_item {
 
 namespace kolk {
 
+void soon_call::invoke(ready_item &item, bool closing) noexcept {
+    auto &self = static_cast<soon_call &>(item);
+    if (!closing) [[likely]]
+        self.fn(self.userdata);
+    if (self.destroy)
+        self.destroy(self.userdata);
+    self.on->objects.destroy(&self);
+}
+
+bool call_soon(loop &on, kolk_callback_fn fn, void *userdata, kolk_destroy_fn destroy) noexcept {
+    auto *made = on.objects.create<soon_call>(on, fn, userdata, destroy);
+    if (made)
+        on.make_ready(*made);
+    return made;
+}
+
+int call_soon(loop &on, kolk_callback_fn fn, void *userdata, kolk_destroy_fn destroy, handle **ret_handle) noexcept {
+    auto *made = on.objects.create<handle>(on, fn, userdata, destroy);
+    if (!made)
+        return KOLK_ENOMEM;
+    made->ref();
+    on.make_ready(*made);
+    *ret_handle = made;
+    return 0;
+}
+
 int call_at(loop &on, int64_t when, kolk_callback_fn fn, void *userdata, kolk_destroy_fn destroy,
             handle **ret_handle) noexcept {
     auto *made = on.objects.create<handle>(on, fn, userdata, destroy);

@@ -26,18 +26,33 @@ namespace kolk {
 
 using handle = ::kolk_handle;
 
-/* Both return 0 or KOLK_ENOMEM, and hand out a reference if one is wanted. */
-[[nodiscard]] inline int call_soon(loop &on, kolk_callback_fn fn, void *userdata, kolk_destroy_fn destroy, handle **ret_handle) noexcept {
-    auto *made = on.objects.create<handle>(on, fn, userdata, destroy);
-    if (!made) [[unlikely]]
-        return KOLK_ENOMEM;
-    on.make_ready(*made);
-    if (ret_handle) {
-        made->ref();
-        *ret_handle = made;
-    }
-    return 0;
+/* A call that nobody will take back. */
+struct soon_call final : ready_item {
+    loop *on;
+    kolk_callback_fn fn;
+    void *userdata;
+    kolk_destroy_fn destroy;
+
+    soon_call(loop &where, kolk_callback_fn call, void *data, kolk_destroy_fn release) noexcept
+        : ready_item(invoke), on(&where), fn(call), userdata(data), destroy(release) {}
+
+    static void invoke(ready_item &item, bool closing) noexcept;
+};
+
+/* False when memory is gone. */
+[[nodiscard]] bool call_soon(loop &on, kolk_callback_fn fn, void *userdata, kolk_destroy_fn destroy) noexcept;
+
+/* The same, where nothing need be allocated and no host be told; false elsewhere. Calls nothing. */
+[[nodiscard]] inline bool call_soon_at_once(loop &on, kolk_callback_fn fn, void *userdata, kolk_destroy_fn destroy) noexcept {
+    void *memory = on.host_sleeps() ? nullptr : on.objects.take_kept<soon_call>();
+    if (memory) [[likely]]
+        on.make_ready_silently(*::new (memory) soon_call(on, fn, userdata, destroy));
+    return memory;
 }
+
+/* Both return 0 or KOLK_ENOMEM, and hand out a reference if one is wanted. */
+[[nodiscard]] int call_soon(loop &on, kolk_callback_fn fn, void *userdata, kolk_destroy_fn destroy,
+                            handle **ret_handle) noexcept;
 [[nodiscard]] int call_at(loop &on, int64_t when, kolk_callback_fn fn, void *userdata, kolk_destroy_fn destroy,
                           handle **ret_handle) noexcept;
 

@@ -12,38 +12,46 @@ using namespace kolk;
 
 namespace {
 
-constexpr size_t cached_stacks = 1024;
-constexpr uint32_t no_limit = UINT32_MAX;
+/* Free stacks that keep their page: 64 MiB after a burst of so many tasks, about what malloc keeps at the most. */
+constexpr size_t cached_stacks = 16384;
 
 /* While callbacks keep the queue filled, the kernel and the clock are looked at about this often: a look costs as much as twenty
  * short callbacks. How many callbacks that is, is found by doubling and halving; after slow ones it is one. */
 constexpr int64_t time_between_looks = 20'000;
 constexpr uint32_t most_callbacks_between_looks = 1024;
 
-/* What this thread runs, put back when the scope is left. Inside, no task is current: one that belongs to an outer loop must not
- * be parked from here. */
-class entered {
+} // namespace
+
+/* The scope in which turns are run: what this thread runs is put back when it is left. Inside, no task is current: one that
+ * belongs to an outer loop must not be parked from here. */
+class kolk_loop::turns {
   public:
-    explicit entered(loop &inner) noexcept : outer_(this_thread) {
-        inner.home = &running_fiber(inner);
-        this_thread.loop = &inner;
+    explicit turns(kolk_loop &of) noexcept : of_(&of), outer_(this_thread) {
+        of.home = &running_fiber(of);
+        of.running_ = true;
+        of.host_sleeps_ = false;
+        this_thread.loop = &of;
         this_thread.task = nullptr;
         this_thread.coroutine = nullptr;
     }
-    ~entered() {
+    ~turns() {
         this_thread.loop = outer_.loop;
         this_thread.task = outer_.task;
         this_thread.coroutine = outer_.coroutine;
+        of_->running_ = false;
+        of_->host_sleeps_ = of_->handle_fd_ >= 0;
+        of_->touched();
     }
+    turns(const turns &) = delete;
+    turns &operator=(const turns &) = delete;
 
   private:
+    kolk_loop *of_;
     thread_state outer_;
 };
 
-} // namespace
-
 kolk_loop::kolk_loop(const allocator &memory, uint64_t thread) noexcept
-    : objects(memory), stacks(cached_stacks), open_for_(thread), selector_(memory), thread_(thread),
+    : objects(memory), stacks(cached_stacks), open_for_(thread), accepts_from_(thread), selector_(memory), thread_(thread),
       forks_(fork_count()) {
     wake_watcher_.loop = timer_watcher_.loop = this;
     wake_watcher_.ready = [](watcher &self, uint32_t) noexcept {
@@ -80,6 +88,11 @@ int kolk_loop::why_not() const noexcept {
     if (closed())
         return KOLK_ECLOSED;
     return forks_ != fork_count() ? KOLK_EFORKED : KOLK_ETHREAD;
+}
+
+int kolk_loop::why_not_open() const noexcept {
+    int status = check();
+    return status < 0 ? status : int(KOLK_ECLOSED);
 }
 
 int kolk_loop::why_not_here() const noexcept { return forks_ != fork_count() ? KOLK_EFORKED : KOLK_ETHREAD; }
@@ -135,19 +148,32 @@ void kolk_loop::take_inbox(bool closing) noexcept {
     }
 }
 
-uint32_t kolk_loop::run_batch(uint32_t max_items, int64_t deadline) noexcept {
-    ran_ = 0;
-    limited_turn_ = max_items != no_limit || deadline != INT64_MAX;
+/* All that is ready now. Nothing can close the loop in between, so that need not be looked at again. */
+inline uint32_t kolk_loop::run_turn() noexcept {
+    uint32_t items = 0;
+    bool closing = closing_;
+    continued_ = 0;
     batch_.append(ready_);
     while (ready_item *item = batch_.pop_front()) {
-        ran_++;
-        fetch_ahead();
-        item->run(*item, closing_);
-        if (limited_turn_ && (ran_ == max_items || (deadline != INT64_MAX && now() >= deadline)))
+        items++;
+        item->run(*item, closing);
+    }
+    return items + continued_;
+}
+
+/* The same within a budget; what is left over comes first next time. */
+uint32_t kolk_loop::run_within(uint32_t max_items, int64_t deadline) noexcept {
+    uint32_t items = 0;
+    limited_turn_ = true; /* each item comes back here */
+    batch_.append(ready_);
+    while (ready_item *item = batch_.pop_front()) {
+        item->run(*item, false);
+        if (++items == max_items || (deadline != INT64_MAX && now() >= deadline))
             break;
     }
+    limited_turn_ = false;
     ready_.prepend(batch_);
-    return ran_;
+    return items;
 }
 
 int kolk_loop::run(const kolk_future *until) noexcept {
@@ -155,12 +181,12 @@ int kolk_loop::run(const kolk_future *until) noexcept {
         return status;
     if (running_)
         return KOLK_EBUSY;
-    entered here(*this);
-    running_ = true;
+    turns scope(*this);
     int status = 0;
     uint32_t allowance = 1, since_look = 1;
     int64_t last_look = 0;
-    while (!until || !until->done()) {
+    until_ = until;
+    while (!turns_are_over()) {
         bool busy = !ready_.empty();
         if (!busy || since_look >= allowance) {
             if (busy) {
@@ -176,13 +202,25 @@ int kolk_loop::run(const kolk_future *until) noexcept {
                 break;
             since_look = 0;
         }
-        since_look += run_batch(no_limit, INT64_MAX);
+        continue_for_ = allowance - since_look;
+        since_look += run_turn();
         if (stopping_)
             break;
     }
-    stopping_ = running_ = false;
-    touched();
+    continue_for_ = 0;
+    until_ = nullptr;
+    stopping_ = false;
     return status;
+}
+
+bool kolk_loop::turns_are_over() const noexcept { return until_ && until_->done(); }
+
+/* For a task that stops when its turn is over: begins the next one, if nothing else is to be done in between. */
+bool kolk_loop::begin_next_turn() noexcept {
+    if (stopping_ || turns_are_over())
+        return false;
+    batch_.append(ready_);
+    return true;
 }
 
 int kolk_loop::run_forever() noexcept { return run(nullptr); }
@@ -197,13 +235,11 @@ int kolk_loop::run_once() noexcept {
         return status;
     if (running_)
         return KOLK_EBUSY;
-    entered here(*this);
-    running_ = true;
+    turns scope(*this);
     int result = look(time_to_sleep());
     if (result == 0)
-        result = int(run_batch(no_limit, INT64_MAX));
-    stopping_ = running_ = false;
-    touched();
+        result = int(run_turn());
+    stopping_ = false;
     return result;
 }
 
@@ -227,14 +263,13 @@ int kolk_loop::wait(int64_t deadline) noexcept {
 int kolk_loop::dispatch(uint32_t max_items, int64_t max_ns, kolk_progress *ret_progress) noexcept {
     if (running_)
         return KOLK_EBUSY;
-    entered here(*this);
-    running_ = true;
+    turns scope(*this);
     int status = look(0);
     uint32_t items = 0;
-    if (status == 0)
-        items = run_batch(max_items ? max_items : no_limit, max_ns > 0 ? now() + max_ns : INT64_MAX);
-    running_ = false;
-    touched();
+    if (status == 0 && (max_items || max_ns > 0))
+        items = run_within(max_items, max_ns > 0 ? now() + max_ns : INT64_MAX);
+    else if (status == 0)
+        items = run_turn();
     if (status == 0 && ret_progress)
         *ret_progress = {items, !ready_.empty()};
     return status;
@@ -259,6 +294,7 @@ int kolk_loop::get_fd() noexcept {
     }
     timer_fd_ = timer;
     handle_fd_ = fd;
+    host_sleeps_ = !running_;
     touched();
     return fd;
 }
@@ -334,7 +370,7 @@ int kolk_loop::end_tasks() noexcept {
     for (kolk_task *task = tasks.front(); task; task = tasks.after(*task))
         task->cancel();
     while (!ready_.empty())
-        run_batch(no_limit, INT64_MAX);
+        run_turn();
     return tasks.empty() ? 0 : int(KOLK_EBUSY);
 }
 
@@ -357,12 +393,15 @@ int kolk_loop::close() noexcept {
     ref();
     int status;
     {
-        entered here(*this);
-        running_ = closing_ = true;
+        turns scope(*this);
+        closing_ = true;
+        accepts_from_ = UINT64_MAX; /* no thread's token */
         status = end_tasks();
         if (status == 0)
             drop_everything();
-        running_ = closing_ = false;
+        else
+            accepts_from_ = thread_;
+        closing_ = false;
     }
     if (status == 0) {
         if (resolver_) {
@@ -370,8 +409,9 @@ int kolk_loop::close() noexcept {
             resolver_ = nullptr;
         }
         closed_.store(true, std::memory_order_release);
-        open_for_ = UINT64_MAX; /* no thread's token: every check fails from now on */
+        open_for_ = UINT64_MAX;
         handle_fd_ = -1;
+        host_sleeps_ = false;
         close_fd(timer_fd_);
         timer_fd_ = -1;
         selector_.close();

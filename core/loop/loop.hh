@@ -50,6 +50,9 @@ struct kolk_loop final {
 
     /* 0 when the calling thread may use the loop now; otherwise why not. The fast answer is one comparison. */
     [[nodiscard]] int check() const noexcept { return kolk::this_thread.token == open_for_ ? 0 : why_not(); }
+    /* The same for what makes something new on the loop, which a closing one refuses. */
+    [[nodiscard]] bool accepts() const noexcept { return kolk::this_thread.token == accepts_from_; }
+    [[nodiscard]] int check_open() const noexcept { return accepts() ? 0 : why_not_open(); }
     /* The same for what outlives the loop: references, results. */
     [[nodiscard]] int check_thread() const noexcept { return kolk::this_thread.token == thread_ ? 0 : why_not_here(); }
     [[nodiscard]] int check_process() const noexcept { return forks_ == kolk::fork_count() ? 0 : int(KOLK_EFORKED); }
@@ -75,6 +78,9 @@ struct kolk_loop final {
         ready_.push_back(item);
         touched();
     }
+    /* Where no host sleeps. */
+    void make_ready_silently(kolk::ready_item &item) noexcept { ready_.push_back(item); }
+    [[nodiscard]] bool host_sleeps() const noexcept { return host_sleeps_; }
     void append_ready(kolk::ready_queue &items) noexcept {
         ready_.append(items);
         touched();
@@ -129,13 +135,30 @@ struct kolk_loop final {
     kolk::fiber host_fiber;      /* whatever stack the loop is driven from */
     kolk::fiber *home = nullptr; /* the fiber that runs the turn: where a task goes that has nobody to go to */
 
-    /* The next item of this turn, for a task that would rather continue it on the spot; nullptr when there is none, or when it
-     * is the turn's business to see to it that a budget is kept. The caller takes it over. */
-    [[nodiscard]] kolk::ready_item *next_of_turn() noexcept { return limited_turn_ ? nullptr : batch_.front(); }
+    /* The next item, of this turn or the one after it, for a task that would rather continue it on the spot; nullptr when there is
+     * none, or when it is the loop's business to see to it: a budget is to be kept, the kernel to be looked at. */
+    [[nodiscard]] kolk::ready_item *next_of_turn() noexcept {
+        if (limited_turn_)
+            return nullptr;
+        if (batch_.empty() && (continued_ >= continue_for_ || !begin_next_turn()))
+            return nullptr;
+        return batch_.front();
+    }
     void take_from_turn(kolk::ready_item &item) noexcept {
         item.unlink();
-        ran_++;
-        fetch_ahead();
+        continued_++;
+    }
+
+    /* With thousands of tasks, their blocks and innermost frames are not in the cache when their turn comes. Two items are about
+     * as long as it takes to get them. Of something that is no task this fetches what it need not. */
+    void fetch_ahead() noexcept {
+        constexpr int cache_line = 64;
+        kolk::ready_item *next = batch_.front();
+        if (!next)
+            return;
+        const char *item = reinterpret_cast<const char *>(next->next);
+        for (int line = -4; line <= 2; line++)
+            __builtin_prefetch(item + line * cache_line);
     }
 
   private:
@@ -145,41 +168,37 @@ struct kolk_loop final {
     };
 
     [[nodiscard]] int why_not() const noexcept;
+    [[nodiscard]] int why_not_open() const noexcept;
     [[nodiscard]] int why_not_here() const noexcept;
 
     /* The queue or the timers changed: a host that sleeps on our handle must see it. Inside a turn that waits until its end. */
     void touched() noexcept {
-        if (handle_fd_ >= 0 && !running_) [[unlikely]]
+        if (host_sleeps_) [[unlikely]]
             update_handle();
     }
     void update_handle() noexcept;
 
-    /* Most items are tasks, whose block and innermost frames lie around them: with thousands of tasks these are not in the cache,
-     * and two items are about as long as it takes to get them. Of anything else this fetches what it need not. */
-    void fetch_ahead() noexcept {
-        constexpr int cache_line = 64;
-        kolk::ready_item *next = batch_.front();
-        if (!next)
-            return;
-        const char *item = reinterpret_cast<const char *>(next->next);
-        for (int line = -6; line <= 2; line++)
-            __builtin_prefetch(item + line * cache_line);
-    }
-
     [[nodiscard]] int look(int64_t timeout) noexcept;
     [[nodiscard]] int64_t time_to_sleep() noexcept;
-    uint32_t run_batch(uint32_t max_items, int64_t deadline) noexcept;
+    uint32_t run_turn() noexcept;
+    uint32_t run_within(uint32_t max_items, int64_t deadline) noexcept;
+    [[nodiscard]] bool turns_are_over() const noexcept;
+    [[nodiscard]] bool begin_next_turn() noexcept;
     void take_inbox(bool closing) noexcept;
     [[nodiscard]] int run(const kolk_future *until) noexcept;
     [[nodiscard]] int open_descriptors() noexcept;
     [[nodiscard]] int end_tasks() noexcept;
     void drop_everything() noexcept;
 
+    class turns;
+
     /* What a turn touches. */
-    uint64_t open_for_;
+    uint64_t open_for_, accepts_from_; /* the token of the loop's thread, while it may be used so */
     bool running_ = false, stopping_ = false, closing_ = false, limited_turn_ = false;
-    uint32_t ran_ = 0; /* items of the turn in progress */
-    int handle_fd_ = -1;
+    bool host_sleeps_ = false; /* on our handle, as far as we know: it was asked for, and no turn is running */
+    uint32_t continued_ = 0;    /* items that tasks ran without coming back to the turn */
+    uint32_t continue_for_ = 0; /* how many they may, before the next look */
+    const kolk_future *until_ = nullptr; /* what the loop runs for */
     kolk::ready_queue ready_;
     kolk::ready_queue batch_; /* of the turn in progress */
     kolk::timer_wheel timers_;
@@ -191,7 +210,7 @@ struct kolk_loop final {
     std::atomic<uint32_t> refs_{2}; /* its maker's, and the one of an open loop */
     std::atomic<bool> closed_{false};
     uint64_t objects_ = 0;
-    int wake_fd_ = -1, timer_fd_ = -1;
+    int wake_fd_ = -1, timer_fd_ = -1, handle_fd_ = -1;
     int64_t timer_fd_deadline_ = INT64_MAX;
     bool handle_signalled_ = false;
     own_watcher wake_watcher_, timer_watcher_;

@@ -50,6 +50,19 @@ class object_cache {
         return allocate(memory_, (index + 1) * granule);
     }
 
+    /* Only what was kept; nullptr when there is none. For ways so short that a call would make them long. */
+    template <class T>
+    [[nodiscard]] void *take_kept() noexcept {
+        constexpr size_t index = (sizeof(T) - 1) / granule;
+        static_assert(index < classes);
+        block *first = free_[index];
+        if (first) [[likely]] {
+            free_[index] = first->next;
+            kept_[index]--;
+        }
+        return first;
+    }
+
     void give(void *memory, size_t bytes) noexcept {
         size_t index = (bytes - 1) / granule;
         if (index >= classes) {

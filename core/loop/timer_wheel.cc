@@ -120,10 +120,14 @@ void timer_wheel::mark_stale(const timer_node &timer) noexcept {
 void timer_wheel::start(timer_node &timer, int64_t when) noexcept {
     uint64_t order = arrivals_++;
     if (timer.waiting()) {
-        if (when >= timer.when && timer.slot != timer_node::in_heap) {
+        if (timer.slot != timer_node::in_heap && tick_of(when) >= begin_of(timer.slot)) {
             mark_stale(timer);
             timer.when = when;
             timer.order = order;
+            if (when <= earliest_[timer.slot]) {
+                earliest_[timer.slot] = when;
+                stale_[timer.slot / slots] &= ~(uint64_t(1) << (timer.slot % slots));
+            }
             return;
         }
         take_out(timer);
@@ -197,9 +201,8 @@ int64_t timer_wheel::next_deadline() noexcept {
 
 void timer_wheel::advance(uint64_t to) noexcept {
     for (int slot; (slot = first_slot()) >= 0;) {
-        int level = slot / slots, index = slot % slots, shift = level * slot_bits;
-        /* Where the slot begins: the position with this group of bits replaced and all lower ones zero. */
-        uint64_t begin = ((position_ >> shift >> slot_bits << slot_bits) | uint64_t(index)) << shift;
+        int level = slot / slots, index = slot % slots;
+        uint64_t begin = begin_of(slot);
         if (begin > to)
             break;
         position_ = begin;

@@ -53,6 +53,11 @@ class timer_wheel {
     static constexpr int tick_bits = 16, slot_bits = 6, slots = 1 << slot_bits, levels = 8;
 
     static uint64_t tick_of(int64_t when) noexcept { return when > 0 ? uint64_t(when) >> tick_bits : 0; }
+    /* Where a slot ahead begins: the position with this group of bits replaced and all lower ones zero. */
+    [[nodiscard]] uint64_t begin_of(int slot) const noexcept {
+        int shift = slot / slots * slot_bits;
+        return ((position_ >> shift >> slot_bits << slot_bits) | uint64_t(slot % slots)) << shift;
+    }
     void place(timer_node &timer) noexcept;
     void take_out(timer_node &timer) noexcept;
     void push_near(timer_node &timer) noexcept;

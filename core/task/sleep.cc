@@ -23,7 +23,7 @@ struct sleeping final : parking, timer_node {
 /* A wait that is over at once: the task is on the ready queue, behind everyone who is there. */
 constinit parking ready_again{[](parking &) noexcept { return false; }};
 
-int let_others_run(task &self) noexcept {
+[[gnu::noinline]] int let_others_run(task &self) noexcept {
     self.wake();
     int status = self.park(ready_again);
     if (status < 0 && static_cast<ready_item &>(self).linked()) [[unlikely]]

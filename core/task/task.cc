@@ -100,6 +100,7 @@ void kolk_task::step() noexcept {
         return ended();
     }
     thread_state &here = this_thread;
+    owner->fetch_ahead();
     here.coroutine = innermost;
     here.task = this;
     body.state = KOLK_COROUTINE_RUNNING;

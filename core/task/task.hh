@@ -99,10 +99,13 @@ inline int kolk_task::park(kolk::parking &what) noexcept {
     if (kolk::ready_item *next = owner->next_of_turn(); can_continue(next)) {
         auto &after = static_cast<kolk_task &>(*next);
         owner->take_from_turn(*next);
-        here.coroutine = after.innermost;
-        here.task = &after;
+        owner->fetch_ahead();
         after.body.state = KOLK_COROUTINE_RUNNING;
-        kolk::switch_fiber(innermost->context, after.innermost->context);
+        if (&after != this) {
+            here.coroutine = after.innermost;
+            here.task = &after;
+            kolk::switch_fiber_alike(innermost->context, after.innermost->context);
+        }
     } else {
         kolk::switch_fiber(innermost->context, *owner->home);
     }
