@@ -17,7 +17,7 @@ quietly() {
 
 if [ ! -f "$build/build.ninja" ]; then
     echo "configuring $build"
-    quietly meson setup "$build" "$root" --buildtype=release -Dtests=false -Dbench=false -Dexamples=enabled
+    quietly meson setup "$build" "$root" --buildtype=release -Dwerror=false -Dtests=false -Dbench=false -Dexamples=enabled
 fi
 echo "building crawl"
 quietly ninja -C "$build" docs/examples/crawl

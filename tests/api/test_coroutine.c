@@ -337,6 +337,37 @@ static void dropping_the_last_reference_closes(void **state) {
     assert_record(f, "clean-up(KOLK_ECANCELED)");
 }
 
+static int drop_myself(void *userdata, void **ret_result) {
+    (void)ret_result;
+    struct fixture *f = userdata;
+    record(f, "%s", kolk_coroutine_unref(kolk_coroutine_current()) ? "kept" : "dropped");
+    record(f, "%s", kolk_status_name(kolk_yield(NULL, NULL)));
+    return 0;
+}
+
+/* One that drops the last reference to itself lives until who resumed it has it back. */
+static void one_may_drop_the_last_reference_to_itself(void **state) {
+    struct fixture *f = *state;
+    kolk_coroutine *self = make(f, drop_myself, f);
+    kolk_coroutine_next(self, NULL);
+    assert_record(f, "dropped KOLK_ECANCELED");
+}
+
+static int sleep_inside(void *userdata, void **ret_result) {
+    (void)ret_result;
+    record(userdata, "%s", kolk_status_name(kolk_sleep(0)));
+    return 0;
+}
+
+/* A coroutine that no task drives cannot sleep: nothing would wake it. */
+static void without_a_task_nobody_can_sleep(void **state) {
+    struct fixture *f = *state;
+    kolk_coroutine *self = make(f, sleep_inside, f);
+    assert_int_equal(kolk_coroutine_next(self, NULL), KOLK_COROUTINE_RETURNED);
+    assert_record(f, "KOLK_ENOTASK");
+    kolk_coroutine_unref(self);
+}
+
 struct owner {
     struct fixture *f;
     int destroyed;
@@ -669,6 +700,8 @@ int main(int argc, char **argv) {
         RULE(closing_tells_of_a_failure_in_the_clean_up),
         RULE(a_yield_during_close_is_an_error),
         RULE(dropping_the_last_reference_closes),
+        RULE(one_may_drop_the_last_reference_to_itself),
+        RULE(without_a_task_nobody_can_sleep),
         RULE(userdata_is_destroyed_once),
         RULE(a_running_one_cannot_be_resumed),
         RULE(one_that_resumed_another_counts_as_running),

@@ -1028,6 +1028,11 @@ static void dispatch_alone_is_enough(void **state) {
     close_pair(pair);
 }
 
+static int readable(int fd, int timeout_ms) {
+    struct pollfd handle = {.fd = fd, .events = POLLIN};
+    return poll(&handle, 1, timeout_ms);
+}
+
 /* A budget of items is kept; what it leaves over is run first next time, before what was added since. */
 static void a_budget_of_items_is_kept(void **state) {
     struct fixture *f = *state;
@@ -1040,6 +1045,8 @@ static void a_budget_of_items_is_kept(void **state) {
     assert_record(f, "a b");
     assert_int_equal(progress.items, 2);
     assert_int_equal(progress.more, 1);
+    if (f->ops->caps & KOLK_REACTOR_GET_FD)
+        assert_int_equal(readable(kolk_loop_get_fd(f->loop), 0), 1);
     soon(f, "f");
     assert_int_equal(kolk_loop_dispatch(f->loop, &budget, &progress), 0);
     assert_record(f, "a b c d");
@@ -1083,11 +1090,6 @@ static void a_budget_of_the_wrong_size_is_refused(void **state) {
     soon(f, "a");
     assert_int_equal(kolk_loop_dispatch(f->loop, &budget, NULL), KOLK_EINVAL);
     assert_record(f, "");
-}
-
-static int readable(int fd, int timeout_ms) {
-    struct pollfd handle = {.fd = fd, .events = POLLIN};
-    return poll(&handle, 1, timeout_ms);
 }
 
 static void dispatch_all(struct fixture *f) {

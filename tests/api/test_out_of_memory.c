@@ -5,6 +5,7 @@
 #include "support/resources.h"
 
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* Uses a loop, and returns 0 or the status that stopped it. What it leaves behind, closing the loop must clean up. */
@@ -482,6 +483,41 @@ static void cancelling_closing_and_failing_take_no_memory(void **state) {
     assert_record(f, "KOLK_ECANCELED");
 }
 
+static size_t address_space(void) {
+    unsigned long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%lu", &pages), 1);
+    fclose(file);
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* A stack that cannot be mapped refuses its task, and nobody else's. */
+static void without_address_space_a_task_is_refused(void **state) {
+    struct fixture *f = *state;
+    enum { STACK = 64 * 1024 * 1024 };
+    kolk_task_options options = {.size = sizeof options, .stack_size = STACK};
+    struct rlimit old, narrow;
+    assert_int_equal(getrlimit(RLIMIT_AS, &old), 0);
+    narrow = old;
+    narrow.rlim_cur = address_space() + (rlim_t)4 * STACK;
+    assert_int_equal(setrlimit(RLIMIT_AS, &narrow), 0);
+    int status = 0, made = 0, destroyed = 0;
+    while (status == 0 && made < 10) {
+        status = kolk_create_task(f->loop, sleep_long, f, NULL, &options, NULL);
+        made += status == 0;
+    }
+    int refused = kolk_create_task(f->loop, sleep_long, &destroyed, count_destroy, &options, NULL);
+    setrlimit(RLIMIT_AS, &old);
+    assert_int_equal(status, KOLK_ENOMEM);
+    assert_int_equal(refused, KOLK_ENOMEM);
+    assert_int_equal(destroyed, 1);
+    assert_true(made >= 1);
+    drive_during(f, MS);
+    assert_int_equal(kolk_loop_close(f->loop), 0);
+    assert_memory_equal(f->record, "KOLK_ECANCELED", 14);
+}
+
 int main(int argc, char **argv) {
     select_tests(argc, argv);
     static const struct rule scenarios[] = {
@@ -498,6 +534,7 @@ int main(int argc, char **argv) {
     };
     static const struct rule plain[] = {
         RULE(cancelling_closing_and_failing_take_no_memory),
+        RULE(without_address_space_a_task_is_refused),
     };
     return run_bare("out of memory", scenarios, COUNT(scenarios)) + run_plain("without memory", plain, COUNT(plain));
 }

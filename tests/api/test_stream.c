@@ -1022,7 +1022,29 @@ static void dropping_a_stream_closes_it(void **state) {
     close(link.listener);
 }
 
-/* A future that is dropped unfinished takes its operation with it, or lets it end; the buffer may go once it is done. */
+/* What is under way keeps a dropped stream alive; when that is done, the stream closes. */
+static void what_is_under_way_keeps_a_dropped_stream(void **state) {
+    struct fixture *f = *state;
+    struct link link = open_link(f);
+    char buffer[8] = "";
+    size_t total = 0;
+    kolk_future *reading = NULL;
+    assert_int_equal(kolk_stream_read_async(link.stream, buffer, sizeof buffer, &reading), 0);
+    drive_during(f, MS);
+    link.stream = kolk_stream_unref(link.stream);
+    assert_int_equal(drain_socket(link.peer, &total), 0);
+    peer_writes(&link, "tea");
+    drive_until(f, reading);
+    assert_int_equal(kolk_future_result(reading, NULL), 0);
+    assert_string_equal(buffer, "tea");
+    kolk_future_unref(reading);
+    drive_during(f, MS);
+    assert_int_equal(drain_socket(link.peer, &total), 1);
+    close(link.peer);
+    close(link.listener);
+}
+
+/* A connection whose future is dropped without anybody having taken the stream is closed. */
 static void a_connection_nobody_wants_is_closed(void **state) {
     struct fixture *f = *state;
     uint16_t port;
@@ -1138,6 +1160,7 @@ int main(int argc, char **argv) {
         RULE(a_cancelled_write_leaves_the_stream_usable),
         RULE(a_read_can_time_out),
         RULE(dropping_a_stream_closes_it),
+        RULE(what_is_under_way_keeps_a_dropped_stream),
         RULE(a_connection_nobody_wants_is_closed),
         RULE(closing_the_loop_closes_its_streams),
         RULE(the_descriptor_of_a_stream_is_its_own),

@@ -483,6 +483,8 @@ static int produce(void *userdata, void **ret_result) {
     int status = kolk_yield("one", NULL);
     if (status == 0)
         status = kolk_await(scene->future, NULL);
+    if (status == 0)
+        status = kolk_sleep(MS);
     record(scene->f, "%s", kolk_status_name(status));
     return status == 0 ? kolk_yield("two", NULL) : status;
 }
@@ -547,6 +549,36 @@ static int say_ran(void *userdata, void **ret_result) {
     (void)ret_result;
     say(userdata);
     return 0;
+}
+
+/* What is awaited is kept alive, even when everyone else has dropped it. */
+static void what_is_awaited_is_kept_alive(void **state) {
+    struct fixture *f = *state;
+    struct scene scene = {.f = f, .name = "a"};
+    assert_int_equal(kolk_sleep_async(f->loop, 2 * MS, &scene.future), 0);
+    kolk_task *task = spawn_with(f, await_it, &scene);
+    drive_once(f);
+    kolk_future_unref(scene.future);
+    assert_int_equal(join(f, task), 0);
+    assert_record(f, "a(nothing)");
+}
+
+static int drop_oneself(void *userdata, void **ret_result) {
+    struct scene *scene = userdata;
+    (void)ret_result;
+    scene->task = kolk_task_unref(scene->task);
+    record(scene->f, "%s", kolk_status_name(kolk_sleep(MS)));
+    return 0;
+}
+
+/* A task may drop the last reference that the program has to it. */
+static void a_task_may_drop_itself(void **state) {
+    struct fixture *f = *state;
+    struct scene scene = {.f = f};
+    scene.task = spawn_with(f, drop_oneself, &scene);
+    drive_during(f, 4 * MS);
+    assert_record(f, "KOLK_OK");
+    assert_null(scene.task);
 }
 
 /* Userdata is destroyed when the task has ended, whether or not somebody still holds the task. */
@@ -781,6 +813,8 @@ int main(int argc, char **argv) {
         RULE(a_task_may_drive_coroutines_that_await),
         RULE(a_task_is_a_future_that_finishes_itself),
         RULE(the_result_is_destroyed_with_the_task),
+        RULE(what_is_awaited_is_kept_alive),
+        RULE(a_task_may_drop_itself),
         RULE(userdata_is_destroyed_when_the_task_has_ended),
         RULE(the_loop_keeps_a_task_alive),
         RULE(what_cannot_be_made_is_refused),

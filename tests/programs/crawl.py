@@ -25,8 +25,8 @@ def crawl(*arguments, **more):
 
 def run(*arguments, environment=None):
     """Without JSON, for what ends before anything is crawled."""
-    return subprocess.run([CRAWL, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          timeout=60, env={**os.environ, **(environment or {})})
+    return subprocess.run([CRAWL, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True, timeout=60, env={**os.environ, **(environment or {})})
 
 
 class WithServer(unittest.TestCase):
@@ -127,30 +127,33 @@ class Answers(WithServer):
 
     good = {
         "/chunked": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;name=value\r\n world\r\n0\r\n\r\n",
-        "/trailers": b"HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\n\r\nA\r\n0123456789\r\n0\r\nX-Sum: 1\r\nX-More: 2\r\n\r\n",
+        "/trailers": b"HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\n\r\n"
+                     b"A\r\n0123456789\r\n0\r\nX-Sum: 1\r\nX-More: 2\r\n\r\n",
         "/pieces": [b"HTTP/1.1 200 OK\r", 0.02, b"\nContent-Le", 0.02, b"ngth: 5\r\n\r", 0.02, b"\nhe", 0.02, b"llo"],
-        "/chunk-pieces": [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 0.02, b"5", 0.02, b"\r\nhe", 0.02, b"llo\r", 0.02,
-                          b"\n0\r\n", 0.02, b"\r\n"],
+        "/chunk-pieces": [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 0.02, b"5", 0.02, b"\r\nhe", 0.02,
+                          b"llo\r", 0.02, b"\n0\r\n", 0.02, b"\r\n"],
         "/to-the-end": [b"HTTP/1.1 200 OK\r\n\r\nuntil", 0.02, b" closed"],
         "/old": b"HTTP/1.0 200 OK\r\n\r\nold",
         "/no-reason": b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok",
-        "/interim": b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        "/interim": b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n"
+                    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
         "/no-content": [b"HTTP/1.1 204 No Content\r\n\r\n", SILENCE],
         "/not-modified": [b"HTTP/1.1 304 Not Modified\r\nContent-Length: 100\r\n\r\n", SILENCE],
         "/kept-open": [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", SILENCE],
         "/chunked-kept-open": [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", SILENCE],
         "/more-than-said": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokay",
         "/same-length-twice": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok",
-        "/chunked-and-length": b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        "/chunked-and-length": b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n"
+                               b"2\r\nok\r\n0\r\n\r\n",
         "/spaces": b"HTTP/1.1 200 OK\r\nContent-Length:   2  \r\n\r\nok",
         "/teapot": b"HTTP/1.1 418 Short and stout\r\nContent-Length: 0\r\n\r\n",
         "/unknown-status": b"HTTP/1.1 999 ?\r\nContent-Length: 0\r\n\r\n",
         "/largest": b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * (16 << 20),
     }
     good_outcomes = {target: (200, size) for target, size in {
-        "/chunked": 11, "/trailers": 10, "/pieces": 5, "/chunk-pieces": 5, "/to-the-end": 12, "/old": 3, "/no-reason": 2, "/interim": 2,
-        "/kept-open": 2, "/chunked-kept-open": 2, "/more-than-said": 2, "/same-length-twice": 2, "/chunked-and-length": 2, "/spaces": 2,
-        "/largest": 16 << 20}.items()}
+        "/chunked": 11, "/trailers": 10, "/pieces": 5, "/chunk-pieces": 5, "/to-the-end": 12, "/old": 3, "/no-reason": 2,
+        "/interim": 2, "/kept-open": 2, "/chunked-kept-open": 2, "/more-than-said": 2, "/same-length-twice": 2,
+        "/chunked-and-length": 2, "/spaces": 2, "/largest": 16 << 20}.items()}
     good_outcomes.update({"/no-content": (204, 0), "/not-modified": (304, 0), "/teapot": (418, 0), "/unknown-status": (999, 0)})
 
     bad = {
@@ -184,7 +187,8 @@ class Answers(WithServer):
             "/long-head": b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70000 + b"\r\n\r\n",
             "/long-body": b"HTTP/1.1 200 OK\r\nContent-Length: 16777217\r\n\r\n",
             "/endless-number": b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999999\r\n\r\n",
-            "/long-chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"100000\r\n" + b"x" * 1048576 + b"\r\n1000000\r\n",
+            "/long-chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                            b"100000\r\n" + b"x" * 1048576 + b"\r\n1000000\r\n",
             "/endless-chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffffffff\r\n",
             "/endless-body": [b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * (1 << 20)] + [b"x" * (1 << 20)] * 20,
             "/endless-trailers": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"X: y\r\n" * 20000,
@@ -244,31 +248,41 @@ class Links(WithServer):
         for written, target in (
                 ("plain", "/folder/plain"), ("./dot", "/folder/dot"), ("../up", "/up"), ("../../../far/up", "/far/up"),
                 ("/root", "/root"), ("a/b/../c", "/folder/a/c"), ("?query=1", "/folder/page?query=1"), ("x?y#z", "/folder/x?y"),
-                ("  spaces  ", "/folder/spaces"), ("in side", "/folder/in%20side"), ("ä", "/folder/%C3%A4"), ("a&amp;b", "/folder/a&b"),
-                ("a&b=c", "/folder/a&b=c"), ("100%", "/folder/100%25"), ("%zz", "/folder/%25zz"), ("%7euser", "/folder/~user"),
-                ("x[1]", "/folder/x%5B1%5D"), ("a%2Fb", "/folder/a%2Fb"), ("one\ntwo", "/folder/onetwo"), ("a:b/c", None), ("./a:b", "/folder/a:b"),
-                ("//other.example/x", None), ("//127.0.0.1:1/x", None), ("https://127.0.0.1/", None), ("mailto:a@b", None),
-                ("javascript:go()", None), ("data:text/html,x", None), ("http://[bad/", None), ("http:///x", None), ("#here", None), ("", None)):
+                ("  spaces  ", "/folder/spaces"), ("in side", "/folder/in%20side"), ("one\ntwo", "/folder/onetwo"),
+                ("ä", "/folder/%C3%A4"), ("a&amp;b", "/folder/a&b"), ("a&b=c", "/folder/a&b=c"), ("100%", "/folder/100%25"),
+                ("%zz", "/folder/%25zz"), ("%7euser", "/folder/~user"), ("x[1]", "/folder/x%5B1%5D"),
+                ("a%2Fb", "/folder/a%2Fb"), ("a:b/c", None), ("./a:b", "/folder/a:b"), ("//other.example/x", None), ("//127.0.0.1:1/x", None),
+                ("https://127.0.0.1/", None), ("mailto:a@b", None), ("javascript:go()", None), ("data:text/html,x", None),
+                ("http://[bad/", None), ("http:///x", None), ("#here", None), ("", None)):
             with self.subTest(written=written):
                 self.assertEqual(self.targets(f"<a href=\"{written}\">x</a>"), [target] if target else [])
 
     def test_absolute_links_to_the_same_host_count_in_any_spelling(self):
         server = self.serve({})
-        server.answers["/"] = links(f"http://127.0.0.1:{server.port}/a", f"HTTP://127.0.0.1:{server.port}/b", f"//127.0.0.1:{server.port}/c")
+        host = f"127.0.0.1:{server.port}"
+        server.answers["/"] = links(f"http://{host}/a", f"HTTP://{host}/b", f"//{host}/c")
         self.assertEqual(set(crawl(server.url()).outcomes()), {"/", "/a", "/b", "/c"})
 
+    def test_other_host_on_the_same_port_is_another_site(self):
+        server = self.serve({})
+        server.answers["/"] = links(f"http://localhost:{server.port}/a", f"http://127.0.0.2:{server.port}/b")
+        self.assertEqual(set(crawl(server.url()).outcomes()), {"/"})
+
     def test_elements_that_lead_to_pages_are_followed(self):
-        self.assertEqual(sorted(self.targets("<A HREF=a></A><map><area href='b'></map><iframe src=c></iframe><img src=d><link href=e>"
-                                             "<script src=f></script><a name=g><a data-href=h>")), ["/folder/a", "/folder/b", "/folder/c"])
+        targets = self.targets("<A HREF=a></A><map><area href='b'></map><iframe src=c></iframe><img src=d><link href=e>"
+                               "<script src=f></script><a name=g><a data-href=h>")
+        self.assertEqual(sorted(targets), ["/folder/a", "/folder/b", "/folder/c"])
 
     def test_what_is_no_element_is_no_link(self):
-        self.assertEqual(self.targets("<!-- <a href=a> --><script>'<a href=b>'</script><style><a href=c></style>&lt;a href=d&gt;"), [])
+        text = "<!-- <a href=a> --><script>'<a href=b>'</script><style><a href=c></style>&lt;a href=d&gt;"
+        self.assertEqual(self.targets(text), [])
 
     def test_broken_html_is_read_as_far_as_it_goes(self):
         self.assertEqual(self.targets("<p><table><b><a href=a></p></i><a href='b'<a href=c"), ["/folder/a", "/folder/b"])
 
     def test_base_moves_relative_links(self):
-        self.assertEqual(self.targets("<base href=/other/><base href=/third/><a href=a></a><a href=/b></a>"), ["/other/a", "/b"])
+        text = "<base href=/other/><base href=/third/><a href=a></a><a href=/b></a>"
+        self.assertEqual(self.targets(text), ["/other/a", "/b"])
 
     def test_base_on_another_host_takes_links_away(self):
         self.assertEqual(self.targets("<base href=http://other.example/><a href=a></a>"), [])
@@ -287,14 +301,15 @@ class Links(WithServer):
     def test_redirects_in_a_row_end_after_20(self):
         def redirect(target):
             return f"HTTP/1.1 302 Found\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n".encode()
-        result = self.crawl({"/": redirect("/1"), **{f"/{number}": redirect(f"/{number + 1}") for number in range(1, 50)}}, "--depth", 0)
+        chain = {f"/{number}": redirect(f"/{number + 1}") for number in range(1, 50)}
+        result = self.crawl({"/": redirect("/1"), **chain}, "--depth", 0)
         self.assertEqual(set(result.outcomes()), {"/"} | {f"/{number}" for number in range(1, 21)})
         self.assertEqual(set(result.depths().values()), {0})
 
     # The long way to /far is quick and the short one slow, so the long one is known first.
     def test_depth_is_that_of_the_shortest_way_whichever_comes_first(self):
-        answers = {"/": links("/slow", "/1"), "/1": links("/2"), "/2": links("/far"), "/far": links("/behind"), "/behind": links("/end"),
-                   "/slow": [0.5, links("/far")]}
+        answers = {"/": links("/slow", "/1"), "/1": links("/2"), "/2": links("/far"), "/far": links("/behind"),
+                   "/behind": links("/end"), "/slow": [0.5, links("/far")]}
         result = self.crawl(answers, "--depth", 4)
         self.assertEqual(result.depths(), {"/": 0, "/slow": 1, "/1": 1, "/2": 2, "/far": 2, "/behind": 3, "/end": 4})
         self.assertEqual(len(self.server.targets), 7)
@@ -307,6 +322,16 @@ class Concurrency(WithServer):
         begin = time.monotonic()
         self.crawl({"/": links(*pages), **{page: [0.5, html("")] for page in pages}}, "--jobs", 20)
         self.assertLess(time.monotonic() - begin, 5)
+
+
+class FetchTimes(WithServer):
+    # 21 pages, one of them slow: the median knows nothing of it, and the 99th percentile is that page.
+    def test_percentiles_are_times_that_so_many_pages_kept(self):
+        pages = [f"/{number}" for number in range(19)]
+        result = self.crawl({"/": links("/slow", *pages), "/slow": [0.6, html("")]})
+        median, largest = re.fullmatch(r"p50 ([\d.]+) ms, p99 ([\d.]+) ms", result.row("fetch time")).groups()
+        self.assertLess(float(median), 300)
+        self.assertGreaterEqual(float(largest), 600)
 
 
 class Progress(WithServer):
@@ -375,8 +400,8 @@ class OwnSite(unittest.TestCase):
         self.assertEqual(result.status, 0, result)
         self.assertEqual(result.json["statuses"], {"200": 54, "302": 3, "404": 1, "410": 1})
         self.assertEqual(result.json["errors"], {"truncated": 1})
-        self.assertEqual(set(result.outcomes()), {"/", "/latest", "/about", "/slow", "/loop/a", "/loop/b", "/gone", "/broken", "/numbers.txt"} |
-                         {f"/number/{number}" for number in range(1, 52)})
+        pages = {"/", "/latest", "/about", "/slow", "/loop/a", "/loop/b", "/gone", "/broken", "/numbers.txt"}
+        self.assertEqual(set(result.outcomes()), pages | {f"/number/{number}" for number in range(1, 52)})
         self.assertEqual(result.stderr, "")
 
     def test_it_can_be_limited(self):

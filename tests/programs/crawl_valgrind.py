@@ -15,7 +15,8 @@ from nginx import Nginx
 from upstream import Upstream
 
 VALGRIND, CRAWL = sys.argv[1:]
-COMMAND = [VALGRIND, "-q", "--leak-check=full", "--errors-for-leak-kinds=definite,indirect,possible", "--error-exitcode=9", CRAWL]
+COMMAND = [VALGRIND, "-q", "--leak-check=full", "--errors-for-leak-kinds=definite,indirect,possible", "--error-exitcode=9",
+           CRAWL]
 
 
 class UnderValgrind(unittest.TestCase):

@@ -2,6 +2,7 @@
 
     examples.py FETCH ECHO_SERVER MINI_LOOP FOREIGN_POLL
 """
+import pathlib
 import re
 import signal
 import socket
@@ -15,11 +16,16 @@ FETCH, ECHO_SERVER, MINI_LOOP, FOREIGN_POLL = sys.argv[1:]
 
 
 def run(*command, **more):
-    return subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60,
-                          **({} if "input" in more else {"stdin": subprocess.DEVNULL}), **more)
+    more.setdefault("input", "")
+    return subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=60, **more)
 
 
 class Fetch(unittest.TestCase):
+    def test_it_is_the_program_in_the_readme(self):
+        project = pathlib.Path(__file__).parents[2]
+        program = re.search("```c\n(.*?)```", (project / "README.md").read_text(), re.DOTALL).group(1)
+        self.assertEqual(program, (project / "docs/examples/fetch.c").read_text())
+
     def test_it_prints_the_page(self):
         page = html("<h1>hello</h1>")
         server = OddServer({"/": page})
@@ -41,8 +47,19 @@ class Fetch(unittest.TestCase):
 
 class EchoServer(unittest.TestCase):
     def setUp(self):
-        self.process = subprocess.Popen([ECHO_SERVER], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self.port = int(re.fullmatch(r"listening on 127\.0\.0\.1 port (\d+)\n", self.process.stdout.readline()).group(1))
+        self.process = subprocess.Popen([ECHO_SERVER], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        text=True)
+        self.addCleanup(self.end)
+        greeting = self.process.stdout.readline()
+        self.port = int(re.fullmatch(r"listening on 127\.0\.0\.1 port (\d+)\n", greeting).group(1))
+
+    def end(self):
+        """Also after a failed case."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.communicate()
+        self.process.stdout.close()
+        self.process.stderr.close()
 
     def stop(self, number):
         self.process.send_signal(number)

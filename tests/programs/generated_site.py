@@ -7,7 +7,8 @@ import collections
 import os
 import random
 
-ELSEWHERE = ["http://192.0.2.1/", "https://example.org/", "mailto:someone@example.org", "javascript:void(0)", "ftp://example.org/x"]
+ELSEWHERE = ["http://192.0.2.1/", "https://example.org/", "mailto:someone@example.org", "javascript:void(0)",
+             "ftp://example.org/x"]
 
 
 class Entry:
@@ -76,17 +77,17 @@ class Site:
             self.proxied(f"/slow/{number}", [("/", "/"), (f"/after/slow/{number}", f"/after/slow/{number}")])
             self.status(f"/after/slow/{number}", 404)
         for number in range(3):
-            self.proxied(f"/chunked/{number}", [(f"../only/from-chunked-{number}.html", f"/only/from-chunked-{number}.html")])
-            self.page(f"/only/from-chunked-{number}.html", [("/", "/")])
-            self.proxied(f"/close/{number}", [(f"../only/from-close-{number}.html", f"/only/from-close-{number}.html")])
-            self.page(f"/only/from-close-{number}.html", [("..", "/")])
+            for kind in ("chunked", "close"):
+                self.proxied(f"/{kind}/{number}", [(f"../only/from-{kind}-{number}.html", f"/only/from-{kind}-{number}.html")])
+                self.page(f"/only/from-{kind}-{number}.html", [("..", "/")])
         self.proxied("/truncated/1", [("/never/seen", "/never/seen")], outcome="truncated")
         for number in range(8):
             self.status(f"/missing/{number}", 404)
         for path, status in (("/gone", 410), ("/forbidden", 403), ("/broken", 500)):
             self.status(path, status)
         self.redirect("/moved/relative", 301, "/only/moved.html", "/only/moved.html")
-        self.redirect("/moved/absolute", 302, "http://127.0.0.1:PORT/only/moved.html?from=absolute", "/only/moved.html?from=absolute")
+        absolute = "/only/moved.html?from=absolute"
+        self.redirect("/moved/absolute", 302, "http://127.0.0.1:PORT" + absolute, absolute)
         self.redirect("/moved/missing", 307, "/missing/0", "/missing/0")
         self.redirect("/moved/loop/a", 302, "/moved/loop/b", "/moved/loop/b")
         self.redirect("/moved/loop/b", 302, "/moved/loop/a", "/moved/loop/a")
@@ -94,18 +95,19 @@ class Site:
         # The same server under another name: whoever follows this is seen in its log.
         self.redirect("/moved/away", 302, "http://localhost:PORT/away.html", None)
         self.page("/only/moved.html", [("/", "/")])
-        self.entries["/only/moved.html?from=absolute"] = self.entries["/only/moved.html"]
+        self.entries[absolute] = self.entries["/only/moved.html"]
         self.page("/folder/index.html", [("page.html?x=1&amp;y=2", "/folder/page.html?x=1&y=2")], target="/folder/")
         self.entries["/folder"] = Entry(301, ["/folder/"], is_redirect=True)
-        self.page("/folder/page.html", [("./deeper/../page.html?x=1&amp;y=2#part", "/folder/page.html?x=1&y=2"), ("?z", "/folder/page.html?z")],
-                  target="/folder/page.html?x=1&y=2")
-        self.entries["/folder/page.html?z"] = self.entries["/folder/page.html?x=1&y=2"]
+        xy, z = "/folder/page.html?x=1&y=2", "/folder/page.html?z"
+        self.page("/folder/page.html", [("./deeper/../page.html?x=1&amp;y=2#part", xy), ("?z", z)], target=xy)
+        self.entries[z] = self.entries[xy]
         self.page("/with space.html", [("/", "/")], target="/with%20space.html")
         self.page("/umlaut-ä.html", [("/", "/")], target="/umlaut-%C3%A4.html")
         self.page("/empty.html", [])
         self.write("/empty.html", b"")
         self.entries["/empty.html"].size = 0
-        self.page("/large.html", [(link, None) for link in ELSEWHERE] + [("/only/from-large.html", "/only/from-large.html")], filler=60000)
+        behind = [("/only/from-large.html", "/only/from-large.html")]
+        self.page("/large.html", [(link, None) for link in ELSEWHERE] + behind, filler=60000)
         self.page("/only/from-large.html", [])
         self.write("/notes.txt", b"<a href='/never/from-text'>no link</a>")
         self.entries["/notes.txt"] = Entry(200, size=38)
@@ -114,7 +116,8 @@ class Site:
 
     def add_plain(self, count):
         """Pages with a chain through all of them, links back, links across, and one into the special part each."""
-        special = [target for target in self.entries if not target.startswith(("/only/", "/after/", "/folder/", "/moved/loop/b"))]
+        behind = ("/only/", "/after/", "/folder/", "/moved/loop/b")
+        special = [target for target in self.entries if not target.startswith(behind)]
         self.plain = [f"/plain/{number // 40}/{number}.html" for number in range(count)]
         for number, path in enumerate(self.plain):
             others = [self.plain[min(number + 1, count - 1)], self.plain[number // 2], *self.random.sample(self.plain, 3)]
@@ -123,8 +126,8 @@ class Site:
             self.page(path, links, filler=number)
 
     def add_index(self):
-        links = [(self.plain[0], self.plain[0]), ("/umlaut-ä.html", "/umlaut-%C3%A4.html"), ("with space.html", "/with%20space.html"),
-                 ("#top", "/"), ("", "/"), ("//127.0.0.1:1/", None)]
+        links = [(self.plain[0], self.plain[0]), ("/umlaut-ä.html", "/umlaut-%C3%A4.html"),
+                 ("with space.html", "/with%20space.html"), ("#top", "/"), ("", "/"), ("//127.0.0.1:1/", None)]
         self.page("/index.html", links + [(link, None) for link in ELSEWHERE], target="/")
 
     # ---- what to expect ----

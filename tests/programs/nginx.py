@@ -64,7 +64,8 @@ class Nginx:
         for _ in range(5):
             self.port = free_port()
             with open(os.path.join(folder, "nginx.conf"), "w") as file:
-                file.write(CONFIGURATION.format(folder=folder, port=self.port, locations=locations.replace("PORT", str(self.port))))
+                locations_here = locations.replace("PORT", str(self.port))
+                file.write(CONFIGURATION.format(folder=folder, port=self.port, locations=locations_here))
             self.process = subprocess.Popen([program, "-p", folder, "-e", os.path.join(folder, "error.log"),
                                              "-c", os.path.join(folder, "nginx.conf")], stdin=subprocess.DEVNULL)
             if self.wait_until_ready():
@@ -99,7 +100,8 @@ class Nginx:
         with open(self.log_path) as file:
             for line in file:
                 connection, target, status, end, duration, active = line.split()
-                found.append(Request(int(connection), target, int(status), float(end) - float(duration), float(end), int(active)))
+                begin = float(end) - float(duration)
+                found.append(Request(int(connection), target, int(status), begin, float(end), int(active)))
         return found
 
 

@@ -320,10 +320,23 @@ void drive_for(struct fixture *f, int (*condition)(void *context), void *context
     }
 }
 
+static void give_up(void *loop) { kolk_loop_stop(loop); }
+
+static void run_until_complete(struct fixture *f, kolk_future *future) {
+    kolk_handle *guard = NULL;
+    assert_int_equal(kolk_loop_call_later(f->loop, 30 * SECOND, give_up, f->loop, NULL, &guard), 0);
+    int status = kolk_loop_run_until_complete(f->loop, future);
+    kolk_handle_cancel(guard);
+    kolk_handle_unref(guard);
+    if (status != 0)
+        fail_msg("%s; the record is \"%s\"", status == KOLK_EPENDING ? "not there after 30 s" : kolk_status_name(status),
+                 f->record);
+}
+
 void drive_until(struct fixture *f, kolk_future *future) {
     assert_non_null(future);
     if (f->mode == DRIVE_OWN)
-        assert_int_equal(kolk_loop_run_until_complete(f->loop, future), 0);
+        run_until_complete(f, future);
     else
         drive_for(f, is_done, future);
     assert_int_equal(kolk_future_done(future), 1);

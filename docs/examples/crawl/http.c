@@ -223,8 +223,8 @@ static int read_line(struct exchange *self, const char **ret_line, size_t *ret_l
 
 static int read_chunk_size(struct exchange *self, uint64_t *ret_size) {
     static const char digits[] = "0123456789abcdef";
-    const char *line, *digit;
-    size_t length, i = 0;
+    const char *line = NULL, *digit;
+    size_t length = 0, i = 0;
     uint64_t size = 0;
     int status = read_line(self, &line, &length);
     if (status < 0)
@@ -239,9 +239,9 @@ static int read_chunk_size(struct exchange *self, uint64_t *ret_size) {
 }
 
 static int read_chunks(struct exchange *self) {
-    const char *line;
-    size_t length;
-    uint64_t size, trailers = 0;
+    const char *line = NULL;
+    size_t length = 0;
+    uint64_t size = 0, trailers = 0;
     int status;
     while ((status = read_chunk_size(self, &size)) == 0 && size > 0) {
         status = read_exactly(self, size);
