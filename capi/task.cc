@@ -7,6 +7,22 @@
 
 using namespace kolk;
 
+namespace {
+
+/* Awaits, and passes the outcome on: an error is raised here with its words. */
+int await_result(future &what, void **ret_result) noexcept {
+    if (what.state == outcome::result) [[likely]]
+        return what.result(ret_result);
+    what.ref(); /* others may drop it meanwhile */
+    int status = await(what);
+    if (status == 0 && (status = what.result(ret_result)) < 0)
+        this_thread.coroutine->raise(ref(what.error()));
+    what.unref();
+    return status;
+}
+
+} // namespace
+
 extern "C" {
 
 int kolk_create_task(kolk_loop *loop, kolk_coroutine_fn fn, void *userdata, kolk_destroy_fn destroy,
@@ -54,12 +70,7 @@ int kolk_await(kolk_future *future, void **ret_result) noexcept {
     if (!this_thread.coroutine)
         return KOLK_ENOTASK;
     int status = future->owner->check_thread();
-    if (status == 0)
-        status = await(*future);
-    if (status < 0)
-        return status;
-    status = future->result(ret_result);
-    return status < 0 ? this_thread.coroutine->raise(ref(future->error())) : status;
+    return status < 0 ? status : await_result(*future, ret_result);
 }
 
 int kolk_wait_for(kolk_future *future, int64_t timeout_ns, void **ret_result) noexcept {
@@ -74,11 +85,7 @@ int kolk_wait_for(kolk_future *future, int64_t timeout_ns, void **ret_result) no
     status = wait_for_async(*future, timeout_ns, limited);
     if (status < 0)
         return status;
-    status = await(*limited);
-    if (status == 0)
-        status = limited->result(ret_result);
-    if (status < 0 && limited->done())
-        this_thread.coroutine->raise(ref(limited->error()));
+    status = await_result(*limited, ret_result);
     limited->unref();
     return status;
 }

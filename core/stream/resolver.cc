@@ -41,9 +41,12 @@ struct lookup final : job, inbox_item {
         auto &mine = static_cast<lookup &>(self);
         mine.status = lookup_name(mine.host, mine.port, mine.family, mine.found.list, addresses::most);
         mine.found.count = mine.status;
-        /* The memory of a loop that has closed is still there: we hold a reference. */
-        if (!mine.to->post(mine))
+        /* A reference of our own: once posted, the lookup may be gone, and its reference with it, while we still ring. */
+        loop &on = *mine.to;
+        on.ref();
+        if (!on.post(mine))
             mine.free();
+        on.unref();
     }
 
     static void not_done(job &self) noexcept { static_cast<lookup &>(self).free(); }

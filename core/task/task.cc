@@ -61,7 +61,6 @@ int await(future &what) noexcept {
     task *current = parkable_task(*what.owner);
     if (current == &what)
         return KOLK_EINVAL;
-    what.ref();
     int status = 0;
     if (current) {
         awaited waiting(what);
@@ -74,7 +73,6 @@ int await(future &what) noexcept {
         while (status == 0 && !what.done())
             status = inside->yield(KOLK_COROUTINE_AWAITING, &what, nullptr);
     }
-    what.unref();
     return status;
 }
 

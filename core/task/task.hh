@@ -72,7 +72,7 @@ using task = ::kolk_task;
 [[nodiscard]] int create_task(loop &on, kolk_coroutine_fn fn, void *userdata, kolk_destroy_fn destroy, size_t stack_size,
                               kolk_destroy_fn destroy_result, task *&ret_task) noexcept;
 
-/* Inside a coroutine: waits until the future is done. 0, or the status to return instead. */
+/* Inside a coroutine: waits until the future is done, which the caller keeps alive. 0, or the status to return instead. */
 [[nodiscard]] int await(future &what) noexcept;
 
 /* The task that may be parked by the running code, or nullptr. */
