@@ -3,12 +3,13 @@
 namespace kolk {
 
 post inbox::push(inbox_item &item) noexcept {
-    inbox_item *top = top_.load(std::memory_order_relaxed);
+    /* Acquired, because who learns that the loop has closed goes on to release what the loop wrote to. */
+    inbox_item *top = top_.load(std::memory_order_acquire);
     do {
         if (top == &closed_)
             return post::closed;
         item.below = top;
-    } while (!top_.compare_exchange_weak(top, &item, std::memory_order_release, std::memory_order_relaxed));
+    } while (!top_.compare_exchange_weak(top, &item, std::memory_order_release, std::memory_order_acquire));
     return top ? post::joined : post::was_empty;
 }
 

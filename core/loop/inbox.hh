@@ -29,7 +29,7 @@ class inbox {
     [[nodiscard]] inbox_item *take() noexcept { return in_order(top_.exchange(nullptr, std::memory_order_acquire)); }
 
     /* The same, and nothing arrives any more. */
-    [[nodiscard]] inbox_item *close() noexcept { return in_order(top_.exchange(&closed_, std::memory_order_acquire)); }
+    [[nodiscard]] inbox_item *close() noexcept { return in_order(top_.exchange(&closed_, std::memory_order_acq_rel)); }
 
   private:
     [[nodiscard]] inbox_item *in_order(inbox_item *top) const noexcept;

@@ -36,7 +36,7 @@ void kolk_waker::answer(ready_item &item, bool closing) noexcept {
     auto &self = static_cast<kolk_waker &>(item);
     /* Before the call, so that a ring during it brings another one; read and written at once, so that what was written before
      * the ring is seen. */
-    self.rung.exchange(false, std::memory_order_seq_cst);
+    self.rung.exchange(false, std::memory_order_acq_rel);
     if (closing)
         return;
     self.ref(); /* the callback may drop it */

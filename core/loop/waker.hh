@@ -19,12 +19,10 @@ struct kolk_waker final : kolk::counted, kolk::inbox_item, kolk::ready_item {
 
     /* Any thread, any signal handler. */
     void wake() noexcept {
-        /* Looking is cheaper than writing when it was rung already, but only with the fence in between: without it the look may
-         * be done before the ringing thread's earlier writes are visible, and see a ring that has been answered since. */
-        std::atomic_thread_fence(std::memory_order_seq_cst);
-        if (rung.load(std::memory_order_relaxed) || rung.exchange(true, std::memory_order_acq_rel))
-            return;
-        (void)owner->post(*this);
+        /* Written, not looked at first: a look could be done before this thread's earlier writes are seen, and find a ring that
+         * has been answered since. */
+        if (!rung.exchange(true, std::memory_order_acq_rel))
+            (void)owner->post(*this);
     }
 
   private:

@@ -180,9 +180,16 @@ static int start_visit(struct crawl *crawl) {
     return kolk_create_task(crawl->loop, visit_page, visit, visit_end, &options, &visit->task);
 }
 
+/* Inside the main task: returns when the last visit has ended, so that nobody uses the frontier any more. */
+static void cancel_visits(struct crawl *crawl) {
+    for (struct visit *visit = TAILQ_FIRST(&crawl->visits); visit; visit = TAILQ_NEXT(visit, in_visits))
+        kolk_task_cancel(visit->task);
+    while (crawl->in_flight > 0 && kolk_semaphore_acquire(crawl->endings) == 0)
+        ;
+}
+
 static int crawl_site(void *userdata, void **ret_result) {
     struct crawl *crawl = userdata;
-    struct visit *visit;
     int status = 0;
     (void)ret_result;
     while (status == 0 && (frontier_has_next(&crawl->frontier) || crawl->in_flight > 0)) {
@@ -195,10 +202,7 @@ static int crawl_site(void *userdata, void **ret_result) {
             status = start_visit(crawl);
     }
     if (status < 0)
-        TAILQ_FOREACH(visit, &crawl->visits, in_visits)
-    kolk_task_cancel(visit->task);
-    while (crawl->in_flight > 0 && kolk_semaphore_acquire(crawl->endings) == 0)
-        ;
+        cancel_visits(crawl);
     return status;
 }
 
@@ -218,8 +222,10 @@ static int tick(void *userdata, void **ret_result) {
 static kolk_waker *interrupt_bell;
 
 static void on_signal(int number) {
+    int interrupted_errno = errno;
     (void)number;
     kolk_waker_wake(interrupt_bell);
+    errno = interrupted_errno;
 }
 
 static void on_interrupt(void *userdata) {

@@ -1,6 +1,7 @@
 /* Sends back what it receives, on every connection at once: echo_server [PORT]. Ends with Ctrl-C. */
 #include <kolk/kolk.h>
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,8 +24,10 @@ static void stop(void *loop) { kolk_loop_stop(loop); }
 static kolk_waker *bell;
 
 static void on_signal(int number) {
+    int interrupted_errno = errno;
     (void)number;
     kolk_waker_wake(bell);
+    errno = interrupted_errno;
 }
 
 static int serve(kolk_loop *loop, uint16_t port, kolk_error **ret_error) {

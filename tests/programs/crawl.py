@@ -361,7 +361,7 @@ class Progress(WithServer):
         os.close(terminal)
         result = running.finish()
         self.assertEqual(result.status, 0)
-        self.assertGreaterEqual(len(re.findall(rb"\r\d+\.\d s: \d+ pages, [^\r\n]*\x1b\[K", shown)), 5, shown)
+        self.assertGreaterEqual(len(re.findall(rb"\r\x1b\[\?7l\d+\.\d s: \d+ pages, [^\r\n]*\x1b\[K\x1b\[\?7h", shown)), 5, shown)
         self.assertNotIn(b"\n", shown)
         self.assertTrue(shown.endswith(b"\r\x1b[K"), shown)
         self.assertTrue(result.stdout.startswith("crawled "))

@@ -70,12 +70,13 @@ static void print_bytes(FILE *out, uint64_t bytes) {
     fprintf(out, unit == 0 ? "%.0f %s" : "%.1f %s", amount, units[unit]);
 }
 
+/* On a terminal the line begins where the last one did, is cut at the edge instead of wrapped, and clears what was longer. */
 void progress_print(FILE *out, bool on_terminal, const struct frontier *frontier, uint32_t in_flight, int64_t elapsed_ns) {
-    fprintf(out, "%s%.1f s: %llu pages, ", on_terminal ? "\r" : "", seconds(elapsed_ns),
+    fprintf(out, "%s%.1f s: %llu pages, ", on_terminal ? "\r\033[?7l" : "", seconds(elapsed_ns),
             (unsigned long long)(frontier->answered + frontier->failed));
     print_bytes(out, frontier->bytes);
     fprintf(out, ", %u in flight, %zu to do, %llu errors, %.0f pages/s%s", in_flight, frontier->todo_count,
-            (unsigned long long)frontier->failed, rate(frontier, elapsed_ns), on_terminal ? "\033[K" : "\n");
+            (unsigned long long)frontier->failed, rate(frontier, elapsed_ns), on_terminal ? "\033[K\033[?7h" : "\n");
     fflush(out);
 }
 
