@@ -3,7 +3,7 @@
 
 #include "core/loop/loop.hh"
 
-struct kolk_handle final : kolk::counted, kolk::timer_node {
+struct kolk_handle final : kolk::timer_node, kolk::counted {
     enum class stage : uint8_t { scheduled, called, cancelled };
 
     kolk_callback_fn fn;
@@ -12,7 +12,7 @@ struct kolk_handle final : kolk::counted, kolk::timer_node {
     stage at = stage::scheduled;
 
     kolk_handle(kolk::loop &on, kolk_callback_fn call, void *data, kolk_destroy_fn release) noexcept
-        : counted(on), timer_node(invoke), fn(call), userdata(data), destroy(release) {}
+        : timer_node(invoke), counted(on), fn(call), userdata(data), destroy(release) {}
 
     void ref() noexcept { refs++; }
     void unref() noexcept;

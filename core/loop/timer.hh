@@ -5,13 +5,14 @@
 
 #include <kolk/timer.h>
 
-struct kolk_timer final : kolk::counted, kolk::timer_node {
+/* What a move touches lies together: the end of the node, and the owner. */
+struct kolk_timer final : kolk::timer_node, kolk::counted {
     kolk_callback_fn fn;
     void *userdata;
     kolk_destroy_fn destroy;
 
     kolk_timer(kolk::loop &on, kolk_callback_fn call, void *data, kolk_destroy_fn release) noexcept
-        : counted(on), timer_node(expired), fn(call), userdata(data), destroy(release) {}
+        : timer_node(expired), counted(on), fn(call), userdata(data), destroy(release) {}
 
     void ref() noexcept { refs++; }
     void unref() noexcept;

@@ -9,7 +9,7 @@ using namespace kolk;
 
 namespace {
 
-constexpr uint32_t first_buffer = 4096;
+constexpr size_t first_buffer = 4096;
 
 /* A task that waits for one direction. */
 struct direction_wait final : parking {
@@ -151,13 +151,13 @@ int64_t kolk_stream::read(task &self, void *into, size_t size) noexcept {
         return try_receive(self, into, size);
     size_t count = size < end - begin ? size : end - begin;
     memcpy(into, buffer + begin, count);
-    begin += uint32_t(count);
+    begin += size_t(count);
     return int64_t(count);
 }
 
 int64_t kolk_stream::receive(task &self, const void *&ret_data) noexcept {
     if (begin != end) {
-        int64_t count = end - begin;
+        auto count = int64_t(end - begin);
         ret_data = buffer + begin;
         begin = end;
         return count;
@@ -183,7 +183,7 @@ int kolk_stream::make_room() noexcept {
         begin = 0;
         return 0;
     }
-    uint32_t larger = capacity ? capacity * 2 : first_buffer;
+    size_t larger = capacity ? capacity * 2 : first_buffer;
     auto *memory = static_cast<char *>(owner->objects.take(larger));
     if (!memory)
         return KOLK_ENOMEM;
@@ -208,7 +208,7 @@ int64_t kolk_stream::read_until(task &self, const void *separator, size_t length
                 if (size_t(count) > limit)
                     return KOLK_ELIMIT;
                 ret_data = from;
-                begin += uint32_t(count);
+                begin += size_t(count);
                 return count;
             }
         if (there >= limit)
@@ -221,7 +221,7 @@ int64_t kolk_stream::read_until(task &self, const void *separator, size_t length
             return count;
         if (count == 0)
             return begin == end ? 0 : int(KOLK_EEOF);
-        end += uint32_t(count);
+        end += size_t(count);
     }
 }
 

@@ -25,7 +25,7 @@ struct kolk_stream final : kolk::counted, kolk::watcher, kolk::resource {
     kolk::ready_item *writer = nullptr;
     kolk_error *failure = nullptr; /* owned */
     char *buffer = nullptr;        /* what read_until read too much of */
-    uint32_t begin = 0, end = 0, capacity = 0;
+    size_t begin = 0, end = 0, capacity = 0;
     size_t limit;
     kolk::socket_address peer;
 
