@@ -9,15 +9,11 @@ using namespace kolk;
 
 namespace {
 
-/* Awaits, and passes the outcome on: an error is raised here with its words. */
-int await_result(future &what, void **ret_result) noexcept {
-    if (what.state == outcome::result) [[likely]]
-        return what.result(ret_result);
-    what.ref(); /* others may drop it meanwhile */
-    int status = await(what);
-    if (status == 0 && (status = what.result(ret_result)) < 0)
+/* Passes on how the wait for a future ended, and its outcome: an error is raised here with its words. */
+int outcome_of(future &what, int waited, void **ret_result) noexcept {
+    int status = waited == 0 ? what.result(ret_result) : waited;
+    if (waited == 0 && status < 0)
         this_thread.coroutine->raise(ref(what.error()));
-    what.unref();
     return status;
 }
 
@@ -70,23 +66,25 @@ int kolk_await(kolk_future *future, void **ret_result) noexcept {
     if (!this_thread.coroutine)
         return KOLK_ENOTASK;
     int status = future->owner->check_thread();
-    return status < 0 ? status : await_result(*future, ret_result);
+    if (status < 0)
+        return status;
+    if (future->state == outcome::result) [[likely]]
+        return future->result(ret_result);
+    future->ref(); /* others may drop it meanwhile */
+    status = outcome_of(*future, await(*future), ret_result);
+    future->unref();
+    return status;
 }
 
 int kolk_wait_for(kolk_future *future, int64_t timeout_ns, void **ret_result) noexcept {
-    if (!future)
-        return KOLK_EINVAL;
     int status = check_thread(future);
     if (status < 0)
         return status;
     if (!parkable_task(*future->owner))
         return KOLK_ENOTASK;
-    kolk_future *limited;
-    status = wait_for_async(*future, timeout_ns, limited);
-    if (status < 0)
-        return status;
-    status = await_result(*limited, ret_result);
-    limited->unref();
+    future->ref();
+    status = outcome_of(*future, wait_for(*future, timeout_ns), ret_result);
+    future->unref();
     return status;
 }
 

@@ -65,7 +65,33 @@ constinit const future_kind limited::kind_of_limited = {
     false,
 };
 
+/* The limit of a task that waits itself, on its stack. */
+struct time_limit final : timer_node {
+    future *what;
+    bool expired = false;
+
+    explicit time_limit(future &of) noexcept : timer_node(time_is_up), what(&of) {}
+
+    static void time_is_up(ready_item &item, bool) noexcept {
+        auto &self = static_cast<time_limit &>(item);
+        self.expired = true;
+        self.what->cancel();
+    }
+};
+
 } // namespace
+
+int wait_for(future &what, int64_t timeout) noexcept {
+    loop &on = *what.owner;
+    time_limit limit(what);
+    if (!what.done() && timeout <= 0)
+        time_limit::time_is_up(limit, false);
+    else if (!what.done() && timeout != KOLK_NEVER)
+        on.start_timer(limit, deadline_after(on, timeout));
+    int status = await(what);
+    (void)on.stop_timer(limit);
+    return status == 0 && limit.expired && what.state == outcome::cancelled ? int(KOLK_ETIMEDOUT) : status;
+}
 
 int wait_for_async(future &what, int64_t timeout, future *&ret_future) noexcept {
     loop &on = *what.owner;

@@ -36,7 +36,8 @@ typedef struct kolk_task_options {
  * @param loop      Where it runs.
  * @param fn        Its body.
  * @param userdata  Handed to @p fn. @ref owned_by_callee through @p destroy.
- * @param destroy   May be NULL. Called when the task has ended, or when this call fails.
+ * @param destroy   May be NULL. Called when the task has ended, also one that was cancelled before its body ran, or when this
+ *                  call fails.
  * @param options   NULL: all defaults.
  * @param ret_task  Receives the task; NULL when not needed. @ref owned_by_caller.
  * @return 0; #KOLK_ENOMEM, #KOLK_ELIMIT for a stack beyond 1 GiB, #KOLK_EINVAL, #KOLK_ECLOSED, #KOLK_ETHREAD, #KOLK_EFORKED.
@@ -94,12 +95,12 @@ KOLK_API kolk_task *kolk_task_current(void) KOLK_NOEXCEPT;
 KOLK_API int kolk_await(kolk_future *future, void **ret_result) KOLK_NOEXCEPT;
 
 /**
- * Inside a task: kolk_wait_for_async() and kolk_await() in one.
+ * Inside a task: kolk_wait_for_async() and kolk_await() in one. Allocates nothing.
  *
  * @param future      As in kolk_await().
  * @param timeout_ns  As in kolk_wait_for_async().
  * @param ret_result  As in kolk_await().
- * @return as kolk_await(); #KOLK_ETIMEDOUT, after @p future was cancelled and has ended; #KOLK_ENOMEM.
+ * @return as kolk_await(); #KOLK_ETIMEDOUT, after @p future was cancelled and has ended.
  * @threads{loop} @since 0.1
  */
 KOLK_API int kolk_wait_for(kolk_future *future, int64_t timeout_ns, void **ret_result) KOLK_NOEXCEPT;
