@@ -17,9 +17,14 @@ plain | asan | tsan) builds=$1 ;;
     ;;
 esac
 
-install_missing meson ninja-build gcc g++ clang libclang-rt-14-dev libc6-dev pkg-config binutils gawk python3 doxygen valgrind strace \
+install_missing meson ninja-build make gcc g++ clang libclang-rt-14-dev libc6-dev pkg-config binutils gawk python3 doxygen valgrind strace \
     libcmocka-dev libevent-dev libxml2-dev liburiparser-dev libjansson-dev uthash-dev nginx-light \
     g++-aarch64-linux-gnu qemu-user
+
+if ! getent ahosts localhost >/dev/null; then
+    printf 'The tests look up localhost, which has no address here. Add to /etc/hosts: 127.0.0.1 localhost\n' >&2
+    exit 1
+fi
 
 # Shows a step's output only when it fails.
 quietly() {

@@ -157,7 +157,7 @@ struct kolk_loop final {
         if (!next)
             return;
         const char *item = reinterpret_cast<const char *>(next->next);
-        for (int line = -4; line <= 2; line++)
+        for (int line = -4; line <= 1; line++)
             __builtin_prefetch(item + line * cache_line);
     }
 
