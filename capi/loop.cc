@@ -4,6 +4,7 @@
 #include "core/loop/descriptor_callbacks.hh"
 #include "core/loop/handle.hh"
 #include "core/platform/descriptor.hh"
+#include "core/reactor/reactor_table.hh"
 #include "core/reactor/registry.hh"
 #include "core/task/sleep.hh"
 
@@ -69,9 +70,9 @@ int kolk_loop_new(const kolk_loop_options *options, kolk_loop **ret_loop, kolk_e
     status = self->open(*ops, chosen);
     if (status < 0) {
         self->drop();
-        return deliver(make_error(status, 0, nullptr, "a loop on the reactor '%s' cannot be made: %s", ops->name,
-                                  status_message(status)),
-                       ret_error);
+        return deliver(
+            make_error(status, 0, nullptr, "a loop on the reactor '%s' cannot be made: %s", ops->name, status_message(status)),
+            ret_error);
     }
     *ret_loop = self;
     return 0;

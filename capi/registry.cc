@@ -1,5 +1,7 @@
 #include "core/reactor/registry.hh"
 
+#include "core/reactor/module.hh"
+
 #include <kolk/registry.h>
 
 using namespace kolk;
@@ -15,7 +17,7 @@ int kolk_reactor_find(const char *name, const kolk_reactor_ops **ret_ops, kolk_e
 }
 
 int kolk_reactor_load(const char *path, const kolk_reactor_ops **ret_ops, kolk_error **ret_error) noexcept {
-    return ret_ops ? load_reactor(path, *ret_ops, ret_error) : deliver(kolk_error_of(KOLK_EINVAL), ret_error);
+    return ret_ops ? load_reactor(path, nullptr, *ret_ops, ret_error) : deliver(kolk_error_of(KOLK_EINVAL), ret_error);
 }
 
 int kolk_reactor_register(const kolk_reactor_ops *ops, kolk_error **ret_error) noexcept {

@@ -17,9 +17,9 @@ plain | asan | tsan) builds=$1 ;;
     ;;
 esac
 
-install_missing meson ninja-build make gcc g++ clang libclang-rt-14-dev libc6-dev pkg-config binutils gawk python3 doxygen valgrind strace \
-    libcmocka-dev libevent-dev libxml2-dev liburiparser-dev libjansson-dev uthash-dev nginx-light \
-    g++-aarch64-linux-gnu qemu-user
+install_missing meson ninja-build make gcc g++ clang libclang-rt-14-dev libc6-dev pkg-config binutils \
+    gawk python3 doxygen valgrind libcmocka-dev libevent-dev libxml2-dev liburiparser-dev libjansson-dev uthash-dev \
+    nginx-light g++-aarch64-linux-gnu qemu-user
 
 if ! getent ahosts localhost >/dev/null; then
     printf 'The tests look up localhost, which has no address here. Add to /etc/hosts: 127.0.0.1 localhost\n' >&2

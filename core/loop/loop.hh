@@ -2,7 +2,7 @@
  *
  * Everything that runs is a ready_item: call_soon handles, timers, done callbacks, tasks to be resumed. A turn takes the queue as
  * it stands and runs that; what is added belongs to the next turn. Reactors, timers and other threads only ever append to the
- * queue, so user code is called from one place, run_batch(), with nothing of the loop's half done below it.
+ * queue, so user code is called from one place, run_turn() and its twin run_within(), with nothing of the loop's half done below it.
  *
  * A loop driven by itself sleeps in the reactor's collect. A loop driven by a host is asked in thirds; its handle, once asked for,
  * is kept truthful by update_handle() whenever control goes back to the host. */

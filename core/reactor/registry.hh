@@ -1,6 +1,6 @@
-/* Which reactors there are: built into the library, registered by the program, loaded from files.
+/* Which reactors there are, by name: built into the library, registered by the program, modules in the library's directory.
  *
- * The tables handed out are the registry's own and of full size, also when a plugin was compiled against a shorter one, and
+ * The tables handed out are the library's own and of full size, also when a plugin was compiled against a shorter one, and
  * stay where they are for the life of the process. Any thread may ask; nothing here allocates. */
 #pragma once
 
@@ -18,13 +18,6 @@ namespace kolk {
 /* The one named by KOLK_REACTOR, or the first built-in one that opens here. */
 [[nodiscard]] int find_default_reactor(const kolk_reactor_ops *&ret_ops, error **ret_error) noexcept;
 
-[[nodiscard]] int load_reactor(const char *path, const kolk_reactor_ops *&ret_ops, error **ret_error) noexcept;
-
 [[nodiscard]] int register_reactor(const kolk_reactor_ops *ops, error **ret_error) noexcept;
-
-/* Checks a table that somebody else made, and copies what it has into one of full size. @c origin says in the message where it
- * is from: a path, "the table". */
-[[nodiscard]] int copy_reactor(const kolk_reactor_ops *ops, const char *origin, kolk_reactor_ops &ret_copy,
-                               error **ret_error) noexcept;
 
 } // namespace kolk

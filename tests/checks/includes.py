@@ -16,6 +16,7 @@ import sys
 PLATFORM_FILES = {
     "core/coroutine/stack_pool.cc",
     "core/coroutine/switch_ucontext.cc",
+    "core/reactor/module.cc",
     "core/reactor/registry.cc",
 }
 PLATFORM_FOLDER = "core/platform/"

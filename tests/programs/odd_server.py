@@ -40,8 +40,9 @@ class OddServer:
                         return
                     head += line
                 odd.heads.append(head.decode())
-                odd.targets.append(head.split()[1].decode())
-                odd.serve(odd.targets[-1], self.connection)
+                target = head.split()[1].decode()
+                odd.targets.append(target)
+                odd.serve(target, self.connection)
 
         class Server(socketserver.ThreadingTCPServer):
             address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
