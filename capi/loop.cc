@@ -140,7 +140,7 @@ int kolk_loop_call_later(kolk_loop *self, int64_t delay_ns, kolk_callback_fn fn,
 int kolk_loop_call_soon_threadsafe(kolk_loop *self, kolk_callback_fn fn, void *userdata, kolk_destroy_fn destroy) noexcept {
     int status = self && fn ? self->check_process() : int(KOLK_EINVAL);
     if (status == 0)
-        status = call_soon_threadsafe(*self, fn, userdata, destroy);
+        status = self->post_call(fn, userdata, destroy);
     return status < 0 ? refuse(status, destroy, userdata) : 0;
 }
 

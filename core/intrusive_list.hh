@@ -43,6 +43,14 @@ class list {
         head_.prev = &node;
     }
 
+    void push_front(T &element) noexcept {
+        link<Tag> &node = element;
+        node.next = head_.next;
+        node.prev = &head_;
+        head_.next->prev = &node;
+        head_.next = &node;
+    }
+
     [[nodiscard]] T *pop_front() noexcept {
         if (empty())
             return nullptr;

@@ -6,7 +6,8 @@ root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 build=$root/build/demo
 
 . "$root/docs/packages.sh"
-install_missing meson ninja-build gcc g++ libc6-dev pkg-config libxml2-dev liburiparser-dev libjansson-dev uthash-dev
+# dpkg-dev tells meson where Debian keeps libraries.
+install_missing meson ninja-build dpkg-dev gcc g++ libc6-dev pkg-config libxml2-dev liburiparser-dev libjansson-dev uthash-dev
 
 # Says what it does only when that goes wrong.
 quietly() {

@@ -17,7 +17,8 @@ plain | asan | tsan) builds=$1 ;;
     ;;
 esac
 
-install_missing meson ninja-build make gcc g++ clang libclang-rt-14-dev libc6-dev pkg-config binutils \
+# dpkg-dev tells meson where Debian keeps libraries.
+install_missing meson ninja-build dpkg-dev make gcc g++ clang libclang-rt-14-dev libc6-dev pkg-config binutils \
     gawk python3 doxygen valgrind libcmocka-dev libevent-dev libxml2-dev liburiparser-dev libjansson-dev uthash-dev \
     nginx-light g++-aarch64-linux-gnu qemu-user
 

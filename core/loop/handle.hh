@@ -56,7 +56,4 @@ struct soon_call final : ready_item {
 [[nodiscard]] int call_at(loop &on, int64_t when, kolk_callback_fn fn, void *userdata, kolk_destroy_fn destroy,
                           handle **ret_handle) noexcept;
 
-/* Any thread. 0, KOLK_ENOMEM or KOLK_ECLOSED. */
-[[nodiscard]] int call_soon_threadsafe(loop &on, kolk_callback_fn fn, void *userdata, kolk_destroy_fn destroy) noexcept;
-
 } // namespace kolk

@@ -15,8 +15,8 @@ namespace {
 /* Free stacks that keep their page: 64 MiB after a burst of so many tasks, about what malloc keeps at the most. */
 constexpr size_t cached_stacks = 16384;
 
-/* While callbacks keep the queue filled, the kernel and the clock are looked at about this often: a look costs as much as twenty
- * short callbacks. How many callbacks that is, is found by doubling and halving; after slow ones it is one. */
+/* While callbacks keep the queue filled, the kernel and the clock are looked at about this often: a look costs as much as
+ * twenty short callbacks. How many callbacks that is, is found by doubling and halving; after slow ones it is one. */
 constexpr int64_t time_between_looks = 20'000;
 constexpr uint32_t most_callbacks_between_looks = 1024;
 
@@ -51,8 +51,8 @@ class kolk_loop::turns {
 };
 
 kolk_loop::kolk_loop(const allocator &memory, uint64_t thread) noexcept
-    : objects(memory), stacks(cached_stacks), open_for_(thread), accepts_from_(thread), selector_(memory), thread_(thread),
-      forks_(fork_count()) {
+    : objects(memory), stacks(cached_stacks), open_for_(thread), accepts_from_(thread), posts_(*this), selector_(memory),
+      thread_(thread), forks_(fork_count()) {
     wake_watcher_.loop = timer_watcher_.loop = this;
     wake_watcher_.ready = [](watcher &self, uint32_t) noexcept {
         loop &owner = *static_cast<own_watcher &>(self).loop;
@@ -111,7 +111,7 @@ void kolk_loop::drop() noexcept {
 }
 
 int64_t kolk_loop::time_to_sleep() noexcept {
-    if (stopping_ || !ready_.empty() || !inbox_.empty())
+    if (stopping_ || !ready_.empty() || others_wait())
         return 0;
     int64_t deadline = timers_.next_deadline();
     if (deadline == INT64_MAX)
@@ -135,6 +135,8 @@ int kolk_loop::look(int64_t timeout) noexcept {
         }
     if (!inbox_.empty())
         take_inbox(false);
+    if (posts_.waiting())
+        posts_.take();
     if (!timers_.empty())
         timers_.expire(now(), ready_);
     return 0;
@@ -245,7 +247,7 @@ int kolk_loop::run_once() noexcept {
 
 int kolk_loop::prepare(kolk_plan &ret_plan) noexcept {
     /* Interest needs no flushing: reactors are told at once. */
-    ret_plan = {timers_.next_deadline(), !ready_.empty() || !inbox_.empty(), 0};
+    ret_plan = {timers_.next_deadline(), !ready_.empty() || others_wait(), 0};
     return 0;
 }
 
@@ -300,7 +302,7 @@ int kolk_loop::get_fd() noexcept {
 }
 
 void kolk_loop::update_handle() noexcept {
-    bool work = !ready_.empty() || !inbox_.empty();
+    bool work = !ready_.empty() || others_wait();
     if (work && !handle_signalled_) {
         handle_signalled_ = true;
         wake_fd_signal(wake_fd_);
@@ -308,7 +310,7 @@ void kolk_loop::update_handle() noexcept {
         handle_signalled_ = false;
         wake_fd_clear(wake_fd_);
         /* What another thread posted in between may have rung before we cleared. */
-        if (!inbox_.empty()) {
+        if (others_wait()) {
             handle_signalled_ = true;
             wake_fd_signal(wake_fd_);
         }
@@ -338,6 +340,14 @@ bool kolk_loop::post(inbox_item &item) noexcept {
     return arrival != kolk::post::closed;
 }
 
+int kolk_loop::post_call(kolk_callback_fn fn, void *userdata, kolk_destroy_fn destroy) noexcept {
+    bool first;
+    int status = posts_.add(fn, userdata, destroy, first);
+    if (status == 0 && first)
+        wake_fd_signal(wake_fd_);
+    return status;
+}
+
 void kolk_loop::set_exception_handler(kolk_exception_fn fn, void *userdata, kolk_destroy_fn destroy) noexcept {
     kolk_destroy_fn old_destroy = exception_destroy_;
     void *old_userdata = exception_userdata_;
@@ -364,8 +374,8 @@ resolver *kolk_loop::resolver() noexcept {
     return resolver_;
 }
 
-/* Cancels all tasks and runs what that sets in motion; the user's callbacks are only released. While the loop is closing no task
- * can wait: what it waits for next is refused, so each one unwinds in one go, unless it insists. */
+/* Cancels all tasks and runs what that sets in motion; the user's callbacks are only released. While the loop is closing no
+ * task can wait: what it waits for next is refused, so each one unwinds in one go, unless it insists. */
 int kolk_loop::end_tasks() noexcept {
     for (kolk_task *task = tasks.front(); task; task = tasks.after(*task))
         task->cancel();
@@ -376,6 +386,7 @@ int kolk_loop::end_tasks() noexcept {
 
 void kolk_loop::drop_everything() noexcept {
     take_inbox(true);
+    posts_.close();
     while (!ready_.empty() || !timers_.empty() || !resources.empty()) {
         timers_.expire(INT64_MAX, ready_);
         while (ready_item *item = ready_.pop_front())

@@ -1,17 +1,19 @@
 /* One turn after another: collect what is ready, move due timers to the ready queue, run what was in it.
  *
- * Everything that runs is a ready_item: call_soon handles, timers, done callbacks, tasks to be resumed. A turn takes the queue as
- * it stands and runs that; what is added belongs to the next turn. Reactors, timers and other threads only ever append to the
- * queue, so user code is called from one place, run_turn() and its twin run_within(), with nothing of the loop's half done below it.
+ * Everything that runs is a ready_item: call_soon handles, timers, done callbacks, tasks to be resumed. A turn takes the queue
+ * as it stands and runs that; what is added belongs to the next turn. Reactors, timers and other threads only ever append to
+ * the queue, so user code is called from one place, run_turn() and its twin run_within(), with nothing of the loop's half done
+ * below it.
  *
- * A loop driven by itself sleeps in the reactor's collect. A loop driven by a host is asked in thirds; its handle, once asked for,
- * is kept truthful by update_handle() whenever control goes back to the host. */
+ * A loop driven by itself sleeps in the reactor's collect. A loop driven by a host is asked in thirds; its handle, once asked
+ * for, is kept truthful by update_handle() whenever control goes back to the host. */
 #pragma once
 
 #include "core/coroutine/fiber.hh"
 #include "core/coroutine/stack_pool.hh"
 #include "core/loop/inbox.hh"
 #include "core/loop/object_cache.hh"
+#include "core/loop/posted_calls.hh"
 #include "core/loop/ready_item.hh"
 #include "core/loop/resource.hh"
 #include "core/loop/timer_wheel.hh"
@@ -98,6 +100,8 @@ struct kolk_loop final {
 
     /* Any thread, any signal handler. */
     [[nodiscard]] bool post(kolk::inbox_item &item) noexcept;
+    /* Any thread. 0, KOLK_ENOMEM or KOLK_ECLOSED. */
+    [[nodiscard]] int post_call(kolk_callback_fn fn, void *userdata, kolk_destroy_fn destroy) noexcept;
 
     void set_exception_handler(kolk_exception_fn fn, void *userdata, kolk_destroy_fn destroy) noexcept;
     void report(kolk_error &error) noexcept;
@@ -135,8 +139,8 @@ struct kolk_loop final {
     kolk::fiber host_fiber;      /* whatever stack the loop is driven from */
     kolk::fiber *home = nullptr; /* the fiber that runs the turn: where a task goes that has nobody to go to */
 
-    /* The next item, of this turn or the one after it, for a task that would rather continue it on the spot; nullptr when there is
-     * none, or when it is the loop's business to see to it: a budget is to be kept, the kernel to be looked at. */
+    /* The next item, of this turn or the one after it, for a task that would rather continue it on the spot; nullptr when there
+     * is none, or when it is the loop's business to see to it: a budget is to be kept, the kernel to be looked at. */
     [[nodiscard]] kolk::ready_item *next_of_turn() noexcept {
         if (limited_turn_)
             return nullptr;
@@ -144,13 +148,18 @@ struct kolk_loop final {
             return nullptr;
         return batch_.front();
     }
+    [[nodiscard]] bool turn_is_limited() const noexcept { return limited_turn_; }
+    /* An item that was run only in part comes again first. */
+    void put_back(kolk::ready_item &item) noexcept { batch_.push_front(item); }
+    /* An item that was more than one. */
+    void count_more(uint32_t items) noexcept { continued_ += items; }
     void take_from_turn(kolk::ready_item &item) noexcept {
         item.unlink();
         continued_++;
     }
 
-    /* With thousands of tasks, their blocks and innermost frames are not in the cache when their turn comes. Two items are about
-     * as long as it takes to get them. Of something that is no task this fetches what it need not. */
+    /* With thousands of tasks, their blocks and innermost frames are not in the cache when their turn comes. Two items are
+     * about as long as it takes to get them. Of something that is no task this fetches what it need not. */
     void fetch_ahead() noexcept {
         constexpr int cache_line = 64;
         kolk::ready_item *next = batch_.front();
@@ -184,6 +193,7 @@ struct kolk_loop final {
     uint32_t run_within(uint32_t max_items, int64_t deadline) noexcept;
     [[nodiscard]] bool turns_are_over() const noexcept;
     [[nodiscard]] bool begin_next_turn() noexcept;
+    [[nodiscard]] bool others_wait() const noexcept { return !inbox_.empty() || posts_.waiting(); }
     void take_inbox(bool closing) noexcept;
     [[nodiscard]] int run(const kolk_future *until) noexcept;
     [[nodiscard]] int open_descriptors() noexcept;
@@ -195,18 +205,19 @@ struct kolk_loop final {
     /* What a turn touches. */
     uint64_t open_for_, accepts_from_; /* the token of the loop's thread, while it may be used so */
     bool running_ = false, stopping_ = false, closing_ = false, limited_turn_ = false;
-    bool host_sleeps_ = false; /* on our handle, as far as we know: it was asked for, and no turn is running */
-    uint32_t continued_ = 0;    /* items that tasks ran without coming back to the turn */
-    uint32_t continue_for_ = 0; /* how many they may, before the next look */
+    bool host_sleeps_ = false;           /* on our handle, as far as we know: it was asked for, and no turn is running */
+    uint32_t continued_ = 0;             /* what was run without coming back to the turn */
+    uint32_t continue_for_ = 0;          /* how many they may, before the next look */
     const kolk_future *until_ = nullptr; /* what the loop runs for */
     kolk::ready_queue ready_;
     kolk::ready_queue batch_; /* of the turn in progress */
     kolk::timer_wheel timers_;
     kolk::inbox inbox_;
+    kolk::posted_calls posts_;
     kolk::selector selector_;
 
     uint64_t thread_;
-    uint32_t forks_; /* when it was made */
+    uint32_t forks_;                /* when it was made */
     std::atomic<uint32_t> refs_{2}; /* its maker's, and the one of an open loop */
     std::atomic<bool> closed_{false};
     uint64_t objects_ = 0;

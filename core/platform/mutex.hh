@@ -1,0 +1,32 @@
+/* A lock between threads. */
+#pragma once
+
+#include <pthread.h>
+
+namespace kolk {
+
+class mutex {
+  public:
+    mutex() noexcept = default;
+    mutex(const mutex &) = delete;
+    mutex &operator=(const mutex &) = delete;
+    void lock() noexcept { pthread_mutex_lock(&native_); }
+    void unlock() noexcept { pthread_mutex_unlock(&native_); }
+
+  private:
+    pthread_mutex_t native_ = PTHREAD_MUTEX_INITIALIZER;
+};
+
+/* Held until the scope is left. */
+class locked {
+  public:
+    explicit locked(mutex &by) noexcept : by_(&by) { by.lock(); }
+    ~locked() { by_->unlock(); }
+    locked(const locked &) = delete;
+    locked &operator=(const locked &) = delete;
+
+  private:
+    mutex *by_;
+};
+
+} // namespace kolk
