@@ -23,7 +23,9 @@ int kolk_coroutine_new(kolk_loop *loop, kolk_coroutine_fn fn, void *userdata, ko
 kolk_coroutine *kolk_coroutine_ref(kolk_coroutine *self) noexcept { return checked_ref(self); }
 kolk_coroutine *kolk_coroutine_unref(kolk_coroutine *self) noexcept { return checked_unref(self); }
 
-int kolk_coroutine_next(kolk_coroutine *self, void **ret_value) noexcept { return kolk_coroutine_send(self, nullptr, ret_value); }
+int kolk_coroutine_next(kolk_coroutine *self, void **ret_value) noexcept {
+    return kolk_coroutine_send(self, nullptr, ret_value);
+}
 
 int kolk_coroutine_send(kolk_coroutine *self, void *value, void **ret_value) noexcept {
     int status = check(self);

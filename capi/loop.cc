@@ -69,7 +69,7 @@ int kolk_loop_new(const kolk_loop_options *options, kolk_loop **ret_loop, kolk_e
         return deliver(static_error(KOLK_ENOMEM), ret_error);
     status = self->open(*ops, chosen);
     if (status < 0) {
-        self->drop();
+        self->user_unref();
         return deliver(
             make_error(status, 0, nullptr, "a loop on the reactor '%s' cannot be made: %s", ops->name, status_message(status)),
             ret_error);
@@ -80,13 +80,13 @@ int kolk_loop_new(const kolk_loop_options *options, kolk_loop **ret_loop, kolk_e
 
 kolk_loop *kolk_loop_ref(kolk_loop *self) noexcept {
     if (self)
-        self->ref();
+        self->user_ref();
     return self;
 }
 
 kolk_loop *kolk_loop_unref(kolk_loop *self) noexcept {
     if (self)
-        self->drop();
+        self->user_unref();
     return nullptr;
 }
 

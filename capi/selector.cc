@@ -33,9 +33,9 @@ int kolk_selector_new(const char *reactor, kolk_selector **ret_selector, kolk_er
     status = self->open(*ops, nullptr);
     if (status < 0) {
         kolk_selector_destroy(self);
-        return deliver(make_error(status, 0, nullptr, "the reactor '%s' cannot be opened: %s", ops->name,
-                                  status_message(status)),
-                       ret_error);
+        return deliver(
+            make_error(status, 0, nullptr, "the reactor '%s' cannot be opened: %s", ops->name, status_message(status)),
+            ret_error);
     }
     *ret_selector = self;
     return 0;

@@ -80,10 +80,11 @@ int kolk_wait_for(kolk_future *future, int64_t timeout_ns, void **ret_result) no
     int status = check_thread(future);
     if (status < 0)
         return status;
-    if (!parkable_task(*future->owner))
+    task *self = parkable_task(*future->owner);
+    if (!self)
         return KOLK_ENOTASK;
     future->ref();
-    status = outcome_of(*future, wait_for(*future, timeout_ns), ret_result);
+    status = outcome_of(*future, wait_for(*self, *future, timeout_ns), ret_result);
     future->unref();
     return status;
 }

@@ -14,7 +14,9 @@ using allocator = ::kolk_allocator;
 [[nodiscard]] const allocator &default_allocator() noexcept;
 [[nodiscard]] int set_default_allocator(const allocator *replacement) noexcept;
 
-[[nodiscard]] inline void *allocate(const allocator &from, size_t bytes) noexcept { return from.allocate(from.userdata, bytes); }
+[[nodiscard]] inline void *allocate(const allocator &from, size_t bytes) noexcept {
+    return from.allocate(from.userdata, bytes);
+}
 inline void release(const allocator &to, void *memory, size_t bytes) noexcept {
     if (memory)
         to.release(to.userdata, memory, bytes);

@@ -14,18 +14,16 @@ struct row {
     const char *name;
 };
 
-constexpr row rows[] = {
-    {KOLK_OK, "KOLK_OK"},
+constexpr row rows[] = {{KOLK_OK, "KOLK_OK"},
 #define KOLK_ROW(name, number, message) {number, "KOLK_" #name},
-    KOLK_STATUSES(KOLK_ROW)
+                        KOLK_STATUSES(KOLK_ROW)
 #undef KOLK_ROW
 };
 
 /* In the order of rows. Not const: the count is a member like any other, though nobody changes it. */
-constinit error statics[] = {
-    {0, 0, 0, 0, {}, nullptr, "no error"},
+constinit error statics[] = {{0, 0, 0, 0, {}, nullptr, "no error"},
 #define KOLK_STATIC(name, number, message) {0, number, 0, 0, {}, nullptr, message},
-    KOLK_STATUSES(KOLK_STATIC)
+                             KOLK_STATUSES(KOLK_STATIC)
 #undef KOLK_STATIC
 };
 
@@ -48,15 +46,15 @@ struct errno_row {
 };
 
 constexpr errno_row errno_rows[] = {
-    {ENOMEM, KOLK_ENOMEM},           {EBADF, KOLK_EBADF},           {EMFILE, KOLK_EMFILE},
-    {ENFILE, KOLK_EMFILE},           {ECONNREFUSED, KOLK_EREFUSED}, {ECONNRESET, KOLK_ERESET},
-    {ECONNABORTED, KOLK_ERESET},     {EHOSTUNREACH, KOLK_EUNREACH}, {ENETUNREACH, KOLK_EUNREACH},
-    {ENETDOWN, KOLK_EUNREACH},       {EHOSTDOWN, KOLK_EUNREACH},    {ETIMEDOUT, KOLK_ETIMEDOUT},
-    {EPIPE, KOLK_EPIPE},             {EADDRINUSE, KOLK_EADDRINUSE}, {EADDRNOTAVAIL, KOLK_EADDRNOTAVAIL},
-    {EACCES, KOLK_EACCESS},          {EPERM, KOLK_EACCESS},         {ERANGE, KOLK_ELIMIT},
-    {ENOSPC, KOLK_ELIMIT},           {EINVAL, KOLK_EINVAL},         {ENOENT, KOLK_ENOENT},
-    {EEXIST, KOLK_EEXIST},           {ENOSYS, KOLK_ENOTSUP},        {EOPNOTSUPP, KOLK_ENOTSUP},
-    {EAFNOSUPPORT, KOLK_ENOTSUP},    {EBUSY, KOLK_EBUSY},           {ECANCELED, KOLK_ECANCELED},
+    {ENOMEM, KOLK_ENOMEM},        {EBADF, KOLK_EBADF},           {EMFILE, KOLK_EMFILE},
+    {ENFILE, KOLK_EMFILE},        {ECONNREFUSED, KOLK_EREFUSED}, {ECONNRESET, KOLK_ERESET},
+    {ECONNABORTED, KOLK_ERESET},  {EHOSTUNREACH, KOLK_EUNREACH}, {ENETUNREACH, KOLK_EUNREACH},
+    {ENETDOWN, KOLK_EUNREACH},    {EHOSTDOWN, KOLK_EUNREACH},    {ETIMEDOUT, KOLK_ETIMEDOUT},
+    {EPIPE, KOLK_EPIPE},          {EADDRINUSE, KOLK_EADDRINUSE}, {EADDRNOTAVAIL, KOLK_EADDRNOTAVAIL},
+    {EACCES, KOLK_EACCESS},       {EPERM, KOLK_EACCESS},         {ERANGE, KOLK_ELIMIT},
+    {ENOSPC, KOLK_ELIMIT},        {EINVAL, KOLK_EINVAL},         {ENOENT, KOLK_ENOENT},
+    {EEXIST, KOLK_EEXIST},        {ENOSYS, KOLK_ENOTSUP},        {EOPNOTSUPP, KOLK_ENOTSUP},
+    {EAFNOSUPPORT, KOLK_ENOTSUP}, {EBUSY, KOLK_EBUSY},           {ECANCELED, KOLK_ECANCELED},
 };
 
 } // namespace
@@ -74,6 +72,11 @@ const char *status_message(int status) noexcept {
 error *static_error(int status) noexcept {
     size_t index = index_of(status < 0 ? status : int(KOLK_EUNSPECIFIED));
     return &statics[index < row_count ? index : index_of(KOLK_EUNSPECIFIED)];
+}
+
+error *error_of(int status) noexcept {
+    return index_of(status) < row_count ? static_error(status)
+                                        : make_error(status, 0, nullptr, "failed with status %d", status);
 }
 
 error *ref(error *self) noexcept {
@@ -114,8 +117,8 @@ error *make_error(int status, int os, error *cause, const char *format, ...) noe
         if (void *memory = allocate(from, bytes)) {
             char *text = static_cast<char *>(memory) + sizeof(error);
             vsnprintf(text, size_t(length) + 1, format, again);
-            made = ::new (memory) error{1, status < 0 ? status : KOLK_EUNSPECIFIED, os, uint32_t(bytes), from,
-                                        ref(cause), text};
+            made =
+                ::new (memory) error{1, status < 0 ? status : KOLK_EUNSPECIFIED, os, uint32_t(bytes), from, ref(cause), text};
         }
     }
     va_end(again);

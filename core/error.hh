@@ -30,6 +30,9 @@ using error = ::kolk_error;
 /* The one that is always there. */
 [[nodiscard]] error *static_error(int status) noexcept;
 
+/* The same for any status; one that is not ours keeps its number, if there is memory for it. */
+[[nodiscard]] error *error_of(int status) noexcept;
+
 error *ref(error *self) noexcept;   /* returns self */
 error *unref(error *self) noexcept; /* returns nullptr */
 
@@ -38,7 +41,8 @@ error *unref(error *self) noexcept; /* returns nullptr */
 
 /* A new error with a formatted message, or the static one of this status when memory is gone. Never nullptr. The cause is
  * borrowed. */
-[[nodiscard]] [[gnu::format(printf, 4, 5)]] error *make_error(int status, int os, error *cause, const char *format, ...) noexcept;
+[[nodiscard]] [[gnu::format(printf, 4, 5)]] error *make_error(int status, int os, error *cause, const char *format,
+                                                              ...) noexcept;
 
 /* Hands an error to an optional out parameter, taking the caller's reference either way. Returns its status. */
 int deliver(error *what, error **ret_error) noexcept;

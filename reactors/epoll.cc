@@ -62,7 +62,8 @@ int epoll_watch(void *state, int fd, uint32_t events, uint64_t token) noexcept {
     /* A half-closed peer is news for a reader only: a writer with a full buffer would be woken for nothing, again and again. */
     event.events = events & KOLK_EVENT_READ ? uint32_t(EPOLLIN | EPOLLRDHUP) : 0u;
     event.events |= events & KOLK_EVENT_WRITE ? uint32_t(EPOLLOUT) : 0u;
-    event.events |= events & KOLK_EVENT_EDGE ? uint32_t(EPOLLET) : 0u;
+    /* A read stops short of urgent data, which who waits for edges must know; a level would stay and be reported for ever. */
+    event.events |= events & KOLK_EVENT_EDGE ? uint32_t(EPOLLET | EPOLLPRI) : 0u;
     event.data.u64 = token;
     /* Most descriptors are registered once and never changed, so ADD is the better guess; it also finds out by itself that a
      * number belongs to a new file. */
@@ -109,6 +110,8 @@ int epoll_collect(void *state, int64_t timeout_ns, kolk_ready *ret_ready, uint32
             events |= readable;
         if (seen & EPOLLOUT)
             events |= writable;
+        if (seen & EPOLLPRI)
+            events |= readable | hung_up;
         if (seen & EPOLLRDHUP)
             events |= hung_up;
         if (seen & (EPOLLERR | EPOLLHUP))

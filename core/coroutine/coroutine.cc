@@ -47,7 +47,8 @@ void kolk_coroutine::unref() noexcept {
         /* One that yields instead of ending cannot be freed: its stack is in use. It is told once more, then given up; the loop
          * keeps the memory. */
         if (status == KOLK_EYIELD && (status = close()) == KOLK_EYIELD) {
-            error *what = make_error(KOLK_EYIELD, 0, nullptr, "a coroutine that was dropped went on yielding; its stack is lost");
+            error *what =
+                make_error(KOLK_EYIELD, 0, nullptr, "a coroutine that was dropped went on yielding; its stack is lost");
             owner->report(*what);
             kolk::unref(what);
             return;
@@ -74,15 +75,12 @@ void kolk_coroutine::run(void *argument) noexcept {
     if (self.raised && (status >= 0 || self.raised->status != status))
         self.raised = kolk::unref(self.raised);
     if (status < 0 && !self.raised)
-        self.raised = static_error(status);
+        self.raised = error_of(status);
     leave_fiber(self.context, self.task ? *self.owner->home : *self.resumer);
 }
 
 int kolk_coroutine::resume(int how, void *sent, void **ret_value) noexcept {
     if (state == KOLK_COROUTINE_RUNNING || task)
-        return KOLK_EBUSY;
-    /* From inside another loop that one of our tasks runs: the way back to our own turn is taken. */
-    if (owner->running() && this_thread.loop != owner)
         return KOLK_EBUSY;
     if (state == KOLK_COROUTINE_CLOSED)
         return KOLK_EEXITED;
@@ -91,7 +89,8 @@ int kolk_coroutine::resume(int how, void *sent, void **ret_value) noexcept {
     refs++; /* it may drop the last other reference to itself */
     thread_state &here = this_thread;
     coroutine *outer = here.coroutine;
-    resumer = &running_fiber(*owner);
+    fiber this_stack;
+    resumer = &running_fiber(*owner, this_stack);
     step = how;
     value = sent;
     state = KOLK_COROUTINE_RUNNING;

@@ -48,13 +48,12 @@ namespace kolk {
 
 using coroutine = ::kolk_coroutine;
 
-/* Where the running code continues when something is switched to: the coroutine's own context, or the stack that drives the
- * loop. */
-[[nodiscard]] inline fiber &running_fiber(loop &on) noexcept {
+/* Where the running code continues when something else is switched to: the context of its coroutine, or else, on a stack that
+ * is no coroutine of this loop, a place of the caller's own. Loops and their coroutines may be nested in any way, so no place
+ * can be shared. */
+[[nodiscard]] inline fiber &running_fiber(const loop &on, fiber &otherwise) noexcept {
     coroutine *inside = this_thread.coroutine;
-    if (inside && inside->owner == &on)
-        return inside->context;
-    return on.running() ? *on.home : on.host_fiber;
+    return inside && inside->owner == &on ? inside->context : otherwise;
 }
 
 /* A stack with room for an object at its top. The object is constructed by the caller at the returned place. */

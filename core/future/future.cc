@@ -29,9 +29,15 @@ struct done_callback final : ready_item, resource {
 
     static void let_go(resource &held) noexcept {
         auto &self = static_cast<done_callback &>(held);
+        future &of = *self.about;
         self.ready_item::unlink();
-        self.about->callbacks--;
-        self.drop();
+        if (of.done()) {
+            self.drop();
+            of.unref();
+        } else {
+            of.callbacks--;
+            self.drop();
+        }
     }
 
     void drop() noexcept {
@@ -145,6 +151,7 @@ int kolk_future::add_callback(kolk_future_fn fn, void *userdata, kolk_destroy_fn
 
 int kolk_future::remove_callbacks(kolk_future_fn fn, void *userdata) noexcept {
     int removed = 0;
+    ref(); /* what is released may drop the last other reference */
     for (ready_item *item = waiters.front(), *next; item; item = next) {
         next = waiters.after(*item);
         if (item->run != done_callback::invoke)
@@ -155,11 +162,9 @@ int kolk_future::remove_callbacks(kolk_future_fn fn, void *userdata) noexcept {
         callback->ready_item::unlink();
         callbacks--;
         removed++;
-        /* What it releases may remove more of this list. */
-        ref();
         callback->drop();
-        next = waiters.front();
-        unref();
+        next = waiters.front(); /* what was released may have removed more of this list */
     }
+    unref();
     return removed;
 }

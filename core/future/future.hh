@@ -1,7 +1,7 @@
 /* A result that is not there yet, and who wants to know.
  *
- * Those who want to know are ready_items in a list: done callbacks, tasks that await, futures made of this one. Finishing appends
- * the whole list to the loop's ready queue, in O(1): nobody is called from inside. */
+ * Those who want to know are ready_items in a list: done callbacks, tasks that await, futures made of this one. Finishing
+ * appends the whole list to the loop's ready queue, in O(1): nobody is called from inside. */
 #pragma once
 
 #include "core/loop/loop.hh"
@@ -14,7 +14,8 @@ enum class outcome : uint8_t { pending, result, error, cancelled };
 
 /* What the different things that are futures do differently. */
 struct future_kind {
-    /* Asks a pending one to end. It may be done when this returns, or later. Never allocates. Says whether the request was taken. */
+    /* Asks a pending one to end. It may be done when this returns, or later. Never allocates. Says whether the request was
+     * taken. */
     bool (*cancel)(::kolk_future &self) noexcept;
     /* Ends the life of one that nobody refers to any more. */
     void (*dispose)(::kolk_future &self) noexcept;

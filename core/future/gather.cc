@@ -17,8 +17,8 @@ struct member final : ready_item {
     static void done(ready_item &item, bool closing) noexcept;
 };
 
-/* The members and the array of results lie behind this struct. It lives while somebody refers to it or a member is pending: each
- * pending member holds a reference. */
+/* The members and the array of results lie behind this struct. It lives while somebody refers to it or a member is pending:
+ * each pending member holds a reference. */
 struct gathering final : future, resource {
     size_t count;
     size_t pending;

@@ -18,6 +18,7 @@ struct limited final : future, timer_node, resource {
     future *inner; /* referenced */
     watch inner_watch;
     bool expired = false;
+    bool cancelling = false; /* asked to, which outranks the time */
 
     explicit limited(future &what) noexcept
         : future(*what.owner, kind_of_limited), timer_node(time_is_up), resource(let_go), inner(&what), inner_watch(*this) {
@@ -36,7 +37,7 @@ struct limited final : future, timer_node, resource {
         limited &self = *static_cast<watch &>(item).of;
         self.owner->stop_timer(self);
         self.resource::unlink();
-        if (self.expired && self.inner->state == outcome::cancelled)
+        if (self.expired && !self.cancelling && self.inner->state == outcome::cancelled)
             self.fail(static_error(KOLK_ETIMEDOUT));
         else
             self.finish_like(*self.inner);
@@ -55,7 +56,11 @@ struct limited final : future, timer_node, resource {
 };
 
 constinit const future_kind limited::kind_of_limited = {
-    [](future &self) noexcept { return static_cast<limited &>(self).inner->cancel(); },
+    [](future &self) noexcept {
+        auto &mine = static_cast<limited &>(self);
+        mine.cancelling = mine.inner->cancel();
+        return mine.cancelling;
+    },
     [](future &self) noexcept {
         auto &mine = static_cast<limited &>(self);
         future *inner = mine.inner;
@@ -81,16 +86,22 @@ struct time_limit final : timer_node {
 
 } // namespace
 
-int wait_for(future &what, int64_t timeout) noexcept {
+int wait_for(task &self, future &what, int64_t timeout) noexcept {
+    if (&self == &what)
+        return KOLK_EINVAL;
     loop &on = *what.owner;
     time_limit limit(what);
+    uint32_t cancels = self.cancels;
     if (!what.done() && timeout <= 0)
         time_limit::time_is_up(limit, false);
     else if (!what.done() && timeout != KOLK_NEVER)
         on.start_timer(limit, deadline_after(on, timeout));
     int status = await(what);
     (void)on.stop_timer(limit);
-    return status == 0 && limit.expired && what.state == outcome::cancelled ? int(KOLK_ETIMEDOUT) : status;
+    if (status < 0 || !limit.expired || what.state != outcome::cancelled)
+        return status;
+    /* Who was cancelled meanwhile is told that, not that the time is up. */
+    return self.cancels == cancels ? int(KOLK_ETIMEDOUT) : int(KOLK_ECANCELED);
 }
 
 int wait_for_async(future &what, int64_t timeout, future *&ret_future) noexcept {

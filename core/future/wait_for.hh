@@ -5,9 +5,9 @@
 
 namespace kolk {
 
-/* Inside a task: waits until the future is done, and has it cancelled when the time is up. Allocates nothing. 0 when it is done,
- * KOLK_ETIMEDOUT when that was because of the time, or why the task must not wait. */
-[[nodiscard]] int wait_for(future &what, int64_t timeout) noexcept;
+/* Inside a task: waits until the future is done, and has it cancelled when the time is up. Allocates nothing. 0 when it is
+ * done, KOLK_ETIMEDOUT when that was because of the time, or why the task must not wait. */
+[[nodiscard]] int wait_for(task &self, future &what, int64_t timeout) noexcept;
 
 [[nodiscard]] int wait_for_async(future &what, int64_t timeout, future *&ret_future) noexcept;
 

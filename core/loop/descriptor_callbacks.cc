@@ -31,7 +31,7 @@ struct callback final : ready_item {
     void remove() noexcept {
         removed = true;
         if (linked())
-            unlink();
+            owner->un_ready(*this);
         if (!running)
             finish();
     }
@@ -66,11 +66,13 @@ struct callbacks final : watcher, resource {
 
     static void let_go(resource &self) noexcept {
         auto &mine = static_cast<callbacks &>(self);
-        for (callback *&one : mine.of)
-            if (callback *going = std::exchange(one, nullptr))
-                going->remove();
+        callback *both[] = {mine.of[0], mine.of[1]};
+        /* First out of sight: what is released below may ask for the other one to be removed. */
         (void)mine.owner->selector().remove(mine.fd);
         mine.owner->objects.destroy(&mine);
+        for (callback *one : both)
+            if (one)
+                one->remove();
     }
 };
 

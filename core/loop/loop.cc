@@ -3,9 +3,11 @@
 #include "core/coroutine/coroutine.hh"
 #include "core/error.hh"
 #include "core/future/future.hh"
+#include "core/platform/descriptor.hh"
 #include "core/platform/timer_fd.hh"
 #include "core/platform/wake_fd.hh"
 #include "core/stream/resolver.hh"
+#include "core/task/sleep.hh"
 #include "core/task/task.hh"
 
 using namespace kolk;
@@ -27,7 +29,7 @@ constexpr uint32_t most_callbacks_between_looks = 1024;
 class kolk_loop::turns {
   public:
     explicit turns(kolk_loop &of) noexcept : of_(&of), outer_(this_thread) {
-        of.home = &running_fiber(of);
+        of.home = &running_fiber(of, this_stack_);
         of.running_ = true;
         of.host_sleeps_ = false;
         this_thread.loop = &of;
@@ -48,6 +50,7 @@ class kolk_loop::turns {
   private:
     kolk_loop *of_;
     thread_state outer_;
+    fiber this_stack_;
 };
 
 kolk_loop::kolk_loop(const allocator &memory, uint64_t thread) noexcept
@@ -104,20 +107,42 @@ void kolk_loop::unref() noexcept {
     }
 }
 
-void kolk_loop::drop() noexcept {
-    if (!closed() && check_thread() == 0 && refs_.load(std::memory_order_relaxed) == 2)
+void kolk_loop::user_unref() noexcept {
+    if (users_.fetch_sub(1, std::memory_order_acq_rel) > 1)
+        return;
+    if (!closed() && check_thread() == 0) {
+        if (running_) {
+            orphaned_ = stopping_ = true;
+            return;
+        }
         (void)close();
+    }
     unref();
+}
+
+/* The end of every way to run turns: nothing of the loop may be touched after it. */
+int kolk_loop::leave(int result) noexcept {
+    if (orphaned_) [[unlikely]] {
+        orphaned_ = false;
+        (void)close();
+        unref();
+    }
+    return result;
+}
+
+/* From now; 0 when it has come. */
+int64_t kolk_loop::time_until(int64_t deadline) const noexcept {
+    int64_t time = now(), left;
+    if (deadline <= time)
+        return 0;
+    return __builtin_sub_overflow(deadline, time, &left) ? INT64_MAX : left;
 }
 
 int64_t kolk_loop::time_to_sleep() noexcept {
     if (stopping_ || !ready_.empty() || others_wait())
         return 0;
     int64_t deadline = timers_.next_deadline();
-    if (deadline == INT64_MAX)
-        return -1;
-    int64_t left = deadline - now();
-    return left > 0 ? left : 0;
+    return deadline == INT64_MAX ? -1 : time_until(deadline);
 }
 
 int kolk_loop::look(int64_t timeout) noexcept {
@@ -128,8 +153,10 @@ int kolk_loop::look(int64_t timeout) noexcept {
     int count = selector_.collect(timeout, events, capacity);
     if (count < 0)
         return count;
+    look_again_ = count == int(capacity);
     for (int i = 0; i < count; i++)
         if (selector_slot *slot = selector_.lookup(events[i])) {
+            look_again_ |= !(slot->armed & KOLK_EVENT_EDGE);
             auto *who = static_cast<watcher *>(slot->data);
             who->ready(*who, events[i].events);
         }
@@ -178,16 +205,10 @@ uint32_t kolk_loop::run_within(uint32_t max_items, int64_t deadline) noexcept {
     return items;
 }
 
-int kolk_loop::run(const kolk_future *until) noexcept {
-    if (int status = check(); status < 0)
-        return status;
-    if (running_)
-        return KOLK_EBUSY;
-    turns scope(*this);
-    int status = 0;
+/* Until what the loop runs for is done, somebody stops it, or the reactor fails. */
+void kolk_loop::run_turns(int &ret_status) noexcept {
     uint32_t allowance = 1, since_look = 1;
     int64_t last_look = 0;
-    until_ = until;
     while (!turns_are_over()) {
         bool busy = !ready_.empty();
         if (!busy || since_look >= allowance) {
@@ -199,20 +220,33 @@ int kolk_loop::run(const kolk_future *until) noexcept {
                     allowance *= 2;
                 last_look = time;
             }
-            status = look(time_to_sleep());
-            if (status < 0)
-                break;
+            ret_status = look(time_to_sleep());
+            if (ret_status < 0)
+                return;
             since_look = 0;
         }
         continue_for_ = allowance - since_look;
         since_look += run_turn();
         if (stopping_)
-            break;
+            return;
     }
-    continue_for_ = 0;
-    until_ = nullptr;
-    stopping_ = false;
-    return status;
+}
+
+int kolk_loop::run(const kolk_future *until) noexcept {
+    if (int status = check(); status < 0)
+        return status;
+    if (running_)
+        return KOLK_EBUSY;
+    int status = 0;
+    {
+        turns scope(*this);
+        until_ = until;
+        run_turns(status);
+        until_ = nullptr;
+        continue_for_ = 0;
+        stopping_ = false;
+    }
+    return leave(status);
 }
 
 bool kolk_loop::turns_are_over() const noexcept { return until_ && until_->done(); }
@@ -228,8 +262,12 @@ bool kolk_loop::begin_next_turn() noexcept {
 int kolk_loop::run_forever() noexcept { return run(nullptr); }
 
 int kolk_loop::run_until_complete(kolk_future &future) noexcept {
+    future.ref(); /* it may be dropped by what finishes it */
     int status = run(&future);
-    return status == 0 && !future.done() ? int(KOLK_EPENDING) : status;
+    if (status == 0 && !future.done())
+        status = KOLK_EPENDING;
+    future.unref();
+    return status;
 }
 
 int kolk_loop::run_once() noexcept {
@@ -237,12 +275,15 @@ int kolk_loop::run_once() noexcept {
         return status;
     if (running_)
         return KOLK_EBUSY;
-    turns scope(*this);
-    int result = look(time_to_sleep());
-    if (result == 0)
-        result = int(run_turn());
-    stopping_ = false;
-    return result;
+    int result;
+    {
+        turns scope(*this);
+        result = look(time_to_sleep());
+        if (result == 0)
+            result = int(run_turn());
+        stopping_ = false;
+    }
+    return leave(result);
 }
 
 int kolk_loop::prepare(kolk_plan &ret_plan) noexcept {
@@ -255,8 +296,7 @@ int kolk_loop::wait(int64_t deadline) noexcept {
     /* A host that did not ask for the plan does not sleep through it. */
     int64_t timeout = time_to_sleep();
     if (deadline != INT64_MAX && timeout != 0) {
-        int64_t left = deadline - now();
-        left = left > 0 ? left : 0;
+        int64_t left = time_until(deadline);
         timeout = timeout < 0 || left < timeout ? left : timeout;
     }
     return selector_.wait(timeout);
@@ -265,16 +305,20 @@ int kolk_loop::wait(int64_t deadline) noexcept {
 int kolk_loop::dispatch(uint32_t max_items, int64_t max_ns, kolk_progress *ret_progress) noexcept {
     if (running_)
         return KOLK_EBUSY;
-    turns scope(*this);
-    int status = look(0);
-    uint32_t items = 0;
-    if (status == 0 && (max_items || max_ns > 0))
-        items = run_within(max_items, max_ns > 0 ? now() + max_ns : INT64_MAX);
-    else if (status == 0)
-        items = run_turn();
-    if (status == 0 && ret_progress)
-        *ret_progress = {items, !ready_.empty()};
-    return status;
+    int status;
+    {
+        turns scope(*this);
+        status = look(0);
+        uint32_t items = 0;
+        if (status == 0 && (max_items || max_ns > 0))
+            items = run_within(max_items, max_ns > 0 ? deadline_after(*this, max_ns) : INT64_MAX);
+        else if (status == 0)
+            items = run_turn();
+        stopping_ = false;
+        if (status == 0 && ret_progress)
+            *ret_progress = {items, !ready_.empty() || others_wait()};
+    }
+    return leave(status);
 }
 
 int kolk_loop::get_fd() noexcept {
@@ -302,7 +346,13 @@ int kolk_loop::get_fd() noexcept {
 }
 
 void kolk_loop::update_handle() noexcept {
+    if (check_process() < 0)
+        return; /* the kernel's part is the parent's */
     bool work = !ready_.empty() || others_wait();
+    if (look_again_) {
+        look_again_ = false;
+        work |= is_readable(handle_fd_);
+    }
     if (work && !handle_signalled_) {
         handle_signalled_ = true;
         wake_fd_signal(wake_fd_);
@@ -374,13 +424,27 @@ resolver *kolk_loop::resolver() noexcept {
     return resolver_;
 }
 
+/* Whether every task that is left has been refused as often as can be, and wants to wait all the same. */
+bool kolk_loop::all_insist() noexcept {
+    for (kolk_task *task = tasks.front(); task; task = tasks.after(*task))
+        if (!task->insists())
+            return false;
+    return true;
+}
+
 /* Cancels all tasks and runs what that sets in motion; the user's callbacks are only released. While the loop is closing no
  * task can wait: what it waits for next is refused, so each one unwinds in one go, unless it insists. */
 int kolk_loop::end_tasks() noexcept {
-    for (kolk_task *task = tasks.front(); task; task = tasks.after(*task))
+    constexpr uint32_t turns_between_checks = 64;
+    for (kolk_task *task = tasks.front(); task; task = tasks.after(*task)) {
+        task->refused = 0;
         task->cancel();
-    while (!ready_.empty())
+    }
+    for (uint32_t turn = 1; !ready_.empty(); turn++) {
         run_turn();
+        if (turn % turns_between_checks == 0 && !tasks.empty() && all_insist())
+            break;
+    }
     return tasks.empty() ? 0 : int(KOLK_EBUSY);
 }
 
@@ -408,10 +472,12 @@ int kolk_loop::close() noexcept {
         closing_ = true;
         accepts_from_ = UINT64_MAX; /* no thread's token */
         status = end_tasks();
-        if (status == 0)
+        if (status == 0) {
             drop_everything();
-        else
+            set_exception_handler(nullptr, nullptr, nullptr);
+        } else {
             accepts_from_ = thread_;
+        }
         closing_ = false;
     }
     if (status == 0) {
@@ -426,7 +492,6 @@ int kolk_loop::close() noexcept {
         close_fd(timer_fd_);
         timer_fd_ = -1;
         selector_.close();
-        set_exception_handler(nullptr, nullptr, nullptr);
         if (objects_ == 0)
             unref();
     }

@@ -83,6 +83,10 @@ struct kolk_loop final {
     /* Where no host sleeps. */
     void make_ready_silently(kolk::ready_item &item) noexcept { ready_.push_back(item); }
     [[nodiscard]] bool host_sleeps() const noexcept { return host_sleeps_; }
+    void un_ready(kolk::ready_item &item) noexcept {
+        item.unlink();
+        touched();
+    }
     void append_ready(kolk::ready_queue &items) noexcept {
         ready_.append(items);
         touched();
@@ -115,8 +119,10 @@ struct kolk_loop final {
     }
     void ref() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }
     void unref() noexcept;
-    /* A reference of the user's. The last one closes a loop that is still open. */
-    void drop() noexcept;
+    /* References of the user's. When the last one goes, a loop that is still open is closed: at once, or at the end of the turn
+     * that is running. */
+    void user_ref() noexcept { users_.fetch_add(1, std::memory_order_relaxed); }
+    void user_unref() noexcept;
 
     [[nodiscard]] kolk::selector &selector() noexcept { return selector_; }
     [[nodiscard]] const kolk::selector &selector() const noexcept { return selector_; }
@@ -136,8 +142,11 @@ struct kolk_loop final {
     kolk::stack_pool stacks;
     kolk::resource_list resources;
     kolk::task_list tasks;
-    kolk::fiber host_fiber;      /* whatever stack the loop is driven from */
-    kolk::fiber *home = nullptr; /* the fiber that runs the turn: where a task goes that has nobody to go to */
+    kolk::fiber *home = nullptr; /* the stack that runs the turn: where a task goes that has nobody to go to */
+
+    /* Of requests to cancel: see kolk_task::request_cancel(). */
+    uint64_t cancel_passes = 0, cancel_occasion = 0;
+    uint32_t cancelling = 0;
 
     /* The next item, of this turn or the one after it, for a task that would rather continue it on the spot; nullptr when there
      * is none, or when it is the loop's business to see to it: a budget is to be kept, the kernel to be looked at. */
@@ -196,7 +205,10 @@ struct kolk_loop final {
     [[nodiscard]] bool others_wait() const noexcept { return !inbox_.empty() || posts_.waiting(); }
     void take_inbox(bool closing) noexcept;
     [[nodiscard]] int run(const kolk_future *until) noexcept;
-    [[nodiscard]] int open_descriptors() noexcept;
+    void run_turns(int &ret_status) noexcept;
+    [[nodiscard]] int leave(int result) noexcept;
+    [[nodiscard]] int64_t time_until(int64_t deadline) const noexcept;
+    [[nodiscard]] bool all_insist() noexcept;
     [[nodiscard]] int end_tasks() noexcept;
     void drop_everything() noexcept;
 
@@ -205,8 +217,10 @@ struct kolk_loop final {
     /* What a turn touches. */
     uint64_t open_for_, accepts_from_; /* the token of the loop's thread, while it may be used so */
     bool running_ = false, stopping_ = false, closing_ = false, limited_turn_ = false;
-    bool host_sleeps_ = false;           /* on our handle, as far as we know: it was asked for, and no turn is running */
-    uint32_t continued_ = 0;             /* what was run without coming back to the turn */
+    bool orphaned_ = false;    /* the last user left during a turn */
+    bool look_again_ = false;  /* the last look may have left events in the kernel that are no news to an edge-triggered host */
+    bool host_sleeps_ = false; /* on our handle, as far as we know: it was asked for, and no turn is running */
+    uint32_t continued_ = 0;   /* what was run without coming back to the turn */
     uint32_t continue_for_ = 0;          /* how many they may, before the next look */
     const kolk_future *until_ = nullptr; /* what the loop runs for */
     kolk::ready_queue ready_;
@@ -217,8 +231,9 @@ struct kolk_loop final {
     kolk::selector selector_;
 
     uint64_t thread_;
-    uint32_t forks_;                /* when it was made */
-    std::atomic<uint32_t> refs_{2}; /* its maker's, and the one of an open loop */
+    uint32_t forks_; /* when it was made */
+    std::atomic<uint32_t> users_{1};
+    std::atomic<uint32_t> refs_{2}; /* one of all users together, one of an open loop, those of others */
     std::atomic<bool> closed_{false};
     uint64_t objects_ = 0;
     int wake_fd_ = -1, timer_fd_ = -1, handle_fd_ = -1;

@@ -77,6 +77,7 @@ void posted_calls::close() noexcept {
             destroy_userdata(each->calls[i].destroy, each->calls[i].userdata);
         each->count = 0;
     }
+    next_ = 0;
     waiting_.store(false, std::memory_order_relaxed);
 }
 
@@ -94,7 +95,7 @@ void posted_calls::run_all(ready_item &item, bool closing) noexcept {
         if (on.turn_is_limited() && self.next_ < self.running_.count)
             return on.put_back(self);
     }
-    on.count_more(ran - 1);
+    on.count_more(ran ? ran - 1 : 0);
     self.running_.count = self.next_ = 0;
     if (self.running_.capacity > most_kept)
         self.release(self.running_);

@@ -9,7 +9,7 @@ namespace kolk {
 struct resource_tag;
 
 struct resource : link<resource_tag> {
-    /* Called once, when the loop closes; must unlink. May free this. */
+    /* Called once, when the loop closes; this is in no list any more. May free this. */
     void (*drop)(resource &self) noexcept;
 
     explicit resource(void (*fn)(resource &) noexcept) noexcept : drop(fn) {}

@@ -17,9 +17,7 @@ struct kolk_timer final : kolk::timer_node, kolk::counted {
     void ref() noexcept { refs++; }
     void unref() noexcept;
 
-    void start(int64_t at) noexcept {
-        owner->start_timer(*this, at);
-    }
+    void start(int64_t at) noexcept { owner->start_timer(*this, at); }
     bool stop() noexcept { return owner->stop_timer(*this); }
 
   private:

@@ -159,8 +159,8 @@ int timer_wheel::first_slot() noexcept {
     return -1;
 }
 
-/* Makes what is known of a slot true again: timers that were moved go where they belong now, the earliest of the others is found.
- * False when there are too many to look at; what is known then errs on the early side. */
+/* Makes what is known of a slot true again: timers that were moved go where they belong now, the earliest of the others is
+ * found. False when there are too many to look at; what is known then errs on the early side. */
 bool timer_wheel::settle(int slot) noexcept {
     constexpr int most = 64;
     int level = slot / slots, shift = level * slot_bits;

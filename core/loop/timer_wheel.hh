@@ -1,15 +1,15 @@
 /* The timers of one loop.
  *
- * A hierarchical wheel: 8 levels of 64 slots, a slot of the lowest level 65.5 microseconds wide. A timer lies in the slot of the
- * highest 6 bits in which its time differs from the wheel's position, so start and stop are O(1); it comes down a level each time
- * the position reaches its slot, at most 8 times. Timers of the slot at the position lie in a pairing heap, ordered by
- * nanosecond and then by order of arrival: wide slots cost no precision.
+ * A hierarchical wheel: 8 levels of 64 slots, a slot of the lowest level 65.5 microseconds wide. A timer lies in the slot of
+ * the highest 6 bits in which its time differs from the wheel's position, so start and stop are O(1); it comes down a level
+ * each time the position reaches its slot, at most 8 times. Timers of the slot at the position lie in a pairing heap, ordered
+ * by nanosecond and then by order of arrival: wide slots cost no precision.
  *
- * A timer that is moved to a later time stays where it is, and finds its new place when its old slot's turn comes: deadlines that
- * are pushed out again and again, as idle connections do, cost one write each.
+ * A timer that is moved to a later time stays where it is, and finds its new place when its old slot's turn comes: deadlines
+ * that are pushed out again and again, as idle connections do, cost one write each.
  *
- * All links are in the timers; nothing is allocated. After Varghese and Lauck's timing wheels. Knows nothing of clocks: the loop
- * passes "now", and so do the tests. */
+ * All links are in the timers; nothing is allocated. After Varghese and Lauck's timing wheels. Knows nothing of clocks: the
+ * loop passes "now", and so do the tests. */
 #pragma once
 
 #include "core/loop/ready_item.hh"
@@ -22,7 +22,8 @@ namespace kolk {
 struct timer_node : ready_item {
     static constexpr uint16_t not_waiting = UINT16_MAX, in_heap = UINT16_MAX - 1;
 
-    timer_node *child = nullptr; /* in the heap: the first one; next and prev lead to siblings, prev of the first to the parent */
+    timer_node *child =
+        nullptr; /* in the heap: the first one; next and prev lead to siblings, prev of the first to the parent */
     int64_t when = 0;
     uint64_t order = 0;          /* of arrival */
     uint16_t slot = not_waiting; /* level * 64 + slot, or one of the above */
@@ -42,8 +43,8 @@ class timer_wheel {
     void start(timer_node &timer, int64_t when) noexcept;
     void stop(timer_node &timer) noexcept;
 
-    /* The earliest deadline, INT64_MAX when there is none. It is exact, unless more than 64 timers share the first slot and one of
-     * them was stopped or moved: then it may be too early, never too late. */
+    /* The earliest deadline, INT64_MAX when there is none. It is exact, unless more than 64 timers share the first slot and one
+     * of them was stopped or moved: then it may be too early, never too late. */
     [[nodiscard]] int64_t next_deadline() noexcept;
 
     /* Moves the timers that are due to the queue: by deadline, then in order of arrival. */

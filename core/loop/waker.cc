@@ -11,7 +11,7 @@ void kolk_waker::unref() noexcept {
     kolk_callback_fn called = fn;
     fn = nullptr;
     if (ready_item::linked())
-        ready_item::unlink();
+        owner->un_ready(*this);
     else if (called && rung.load(std::memory_order_acquire) && !owner->closed())
         return destroy_userdata(std::exchange(destroy, nullptr), userdata);
     finish();

@@ -21,8 +21,8 @@ struct kolk_waker final : kolk::counted, kolk::inbox_item, kolk::ready_item {
     void wake() noexcept {
         /* Written, not looked at first: a look could be done before this thread's earlier writes are seen, and find a ring that
          * has been answered since. */
-        if (!rung.exchange(true, std::memory_order_acq_rel))
-            (void)owner->post(*this);
+        if (!rung.exchange(true, std::memory_order_acq_rel) && !owner->post(*this))
+            rung.store(false, std::memory_order_relaxed); /* the loop has closed: nobody will answer */
     }
 
   private:

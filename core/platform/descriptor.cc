@@ -2,6 +2,7 @@
 
 #include <kolk/error.h>
 
+#include <poll.h>
 #include <sys/stat.h>
 
 namespace kolk {
@@ -11,6 +12,11 @@ int check_pollable(int fd) noexcept {
     if (fstat(fd, &info) < 0)
         return KOLK_EBADF;
     return S_ISREG(info.st_mode) || S_ISDIR(info.st_mode) ? int(KOLK_ENOTSUP) : 0;
+}
+
+bool is_readable(int fd) noexcept {
+    pollfd one = {fd, POLLIN, 0};
+    return poll(&one, 1, 0) > 0;
 }
 
 } // namespace kolk

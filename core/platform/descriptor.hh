@@ -7,4 +7,7 @@ namespace kolk {
  * would call those always ready and epoll refuses them: the answer must not depend on the reactor. */
 [[nodiscard]] int check_pollable(int fd) noexcept;
 
+/* Whether it can be read now. */
+[[nodiscard]] bool is_readable(int fd) noexcept;
+
 } // namespace kolk

@@ -149,8 +149,7 @@ int socket_listen(const socket_address &at, int backlog, bool both_versions, int
     socklen_t size = sizeof bound.bytes;
     bool done = setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
                 (address_family(at) == 4 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only6, sizeof only6) == 0) &&
-                bind(fd, native(at), at.size) == 0 && listen(fd, backlog) == 0 &&
-                getsockname(fd, native(bound), &size) == 0;
+                bind(fd, native(at), at.size) == 0 && listen(fd, backlog) == 0 && getsockname(fd, native(bound), &size) == 0;
     if (!done) {
         int number = errno;
         close_fd(fd);

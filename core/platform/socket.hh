@@ -25,11 +25,13 @@ void format_address(const socket_address &address, char *text) noexcept;
 
 /* Resolves a name, which may take long: not on a loop's thread. family 4, 6 or 0. How many addresses were written, or a
  * negative status of kolk. */
-[[nodiscard]] int lookup_name(const char *host, uint16_t port, int family, socket_address *ret_addresses, int capacity) noexcept;
+[[nodiscard]] int lookup_name(const char *host, uint16_t port, int family, socket_address *ret_addresses,
+                              int capacity) noexcept;
 
 /* A new socket that is connected (0) or connecting (1: writable when that is over). */
 [[nodiscard]] int socket_connect(const socket_address &to, int &ret_fd) noexcept;
-[[nodiscard]] int socket_listen(const socket_address &at, int backlog, bool both_versions, int &ret_fd, uint16_t &ret_port) noexcept;
+[[nodiscard]] int socket_listen(const socket_address &at, int backlog, bool both_versions, int &ret_fd,
+                                uint16_t &ret_port) noexcept;
 [[nodiscard]] int socket_accept(int listener, socket_address &ret_peer) noexcept;
 
 /* What went wrong since this was last asked: 0 or a negated errno. */

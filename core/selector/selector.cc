@@ -101,7 +101,7 @@ int kolk_selector::modify(int fd, uint32_t events, void *data) noexcept {
 
 int kolk_selector::arm(int fd, uint32_t events) noexcept {
     selector_slot &slot = pages_[uint32_t(fd) / page_size][uint32_t(fd) % page_size];
-    if (slot.armed == events)
+    if (slot.armed == events || forked())
         return 0;
     int status = ops_->watch(state_, fd, events, uint64_t(slot.generation) << 32 | uint32_t(fd));
     if (status < 0)
@@ -114,7 +114,7 @@ int kolk_selector::remove(int fd) noexcept {
     auto *slot = const_cast<selector_slot *>(find(fd));
     if (!slot)
         return KOLK_ENOENT;
-    if (slot->armed)
+    if (slot->armed && !forked())
         ops_->watch(state_, fd, 0, 0);
     slot->generation = (slot->generation + 1) & generation_mask;
     slot->events = slot->armed = 0;

@@ -1,11 +1,12 @@
 /* Which descriptors matter, to whom, and which of them are ready: the table between a reactor and everyone else.
  *
- * The table is indexed by descriptor, in pages that never move. What a reactor reports is a token, descriptor and generation: the
- * generation changes whenever a registration ends, so an event that was on its way then is recognised and dropped, also when
- * the number has a new owner. 32 + 21 bits, so that languages whose numbers are doubles can carry it. */
+ * The table is indexed by descriptor, in pages that never move. What a reactor reports is a token, descriptor and generation:
+ * the generation changes whenever a registration ends, so an event that was on its way then is recognised and dropped, also
+ * when the number has a new owner. 32 + 21 bits, so that languages whose numbers are doubles can carry it. */
 #pragma once
 
 #include "core/allocator.hh"
+#include "core/platform/thread.hh"
 
 #include <kolk/reactor.h>
 #include <kolk/selector.h>
@@ -15,8 +16,8 @@ namespace kolk {
 struct selector_slot {
     void *data;
     uint32_t generation;
-    uint8_t events;     /* registered for; 0: not registered */
-    uint8_t armed;      /* what the reactor watches */
+    uint8_t events; /* registered for; 0: not registered */
+    uint8_t armed;  /* what the reactor watches */
     uint16_t : 16;
 };
 
@@ -72,6 +73,7 @@ struct kolk_selector final {
 
     [[nodiscard]] kolk::selector_slot *reserve(int fd) noexcept;
     [[nodiscard]] static int failed(int number) noexcept;
+    [[nodiscard]] bool forked() const noexcept { return forks_ != kolk::fork_count(); }
 
     kolk::allocator memory_;
     const kolk_reactor_ops *ops_ = nullptr;
@@ -79,6 +81,7 @@ struct kolk_selector final {
     kolk::selector_slot **pages_ = nullptr; /* capacity_ / page_size of them, all there */
     uint32_t capacity_ = 0;
     uint32_t count_ = 0;
+    uint32_t forks_ = kolk::fork_count(); /* when it was made: in a forked child the kernel's part is the parent's */
 };
 
 namespace kolk {

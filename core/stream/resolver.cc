@@ -11,28 +11,34 @@ namespace {
 /* One name on its way: to a worker, which looks it up, and back through the loop's inbox. It belongs to that way; the waiting
  * task only lends it an ear, and may leave at any time. */
 struct lookup final : job, inbox_item {
+    /* The ear: on the stack of the task. Each of the two knows the other as long as it is there. */
     struct wait final : parking {
         lookup *of;
-        explicit wait(lookup &which) noexcept : parking{let_go}, of(&which) {}
+        task *who;
+        addresses *found;
+        int status = KOLK_EPENDING;
+
+        wait(lookup &which, task &self, addresses &found_here) noexcept
+            : parking{let_go}, of(&which), who(&self), found(&found_here) {
+            which.ear = this;
+        }
         static bool let_go(parking &self) noexcept {
-            static_cast<wait &>(self).of->listener = nullptr;
+            if (lookup *on_its_way = static_cast<wait &>(self).of)
+                on_its_way->ear = nullptr;
             return false;
         }
     };
 
     loop *to; /* referenced */
-    task *listener;
-    addresses *ret_found; /* the listener's */
-    int *ret_status;      /* the listener's */
+    wait *ear = nullptr;
     uint16_t port;
     int family;
     addresses found;
     int status = 0;
     char host[256];
 
-    lookup(loop &on, task &who, const char *name, uint16_t at, int version, addresses &found_here, int &status_here) noexcept
-        : job(look_up, not_done), inbox_item(arrived), to(&on), listener(&who), ret_found(&found_here),
-          ret_status(&status_here), port(at), family(version) {
+    lookup(loop &on, const char *name, uint16_t at, int version) noexcept
+        : job(look_up, not_done), inbox_item(arrived), to(&on), port(at), family(version) {
         strcpy(host, name);
         on.ref();
     }
@@ -53,10 +59,11 @@ struct lookup final : job, inbox_item {
 
     static void arrived(inbox_item &self, bool) noexcept {
         auto &mine = static_cast<lookup &>(self);
-        if (mine.listener) {
-            *mine.ret_found = mine.found;
-            *mine.ret_status = mine.status < 0 ? mine.status : 0;
-            mine.listener->wake();
+        if (wait *ear = mine.ear) {
+            *ear->found = mine.found;
+            ear->status = mine.status < 0 ? mine.status : 0;
+            ear->of = nullptr;
+            ear->who->wake();
         }
         mine.free();
     }
@@ -87,17 +94,16 @@ void resolver::close() noexcept {
 }
 
 int resolver::resolve(task &self, const char *host, uint16_t port, int family, addresses &ret_found) noexcept {
-    int status = KOLK_EPENDING;
-    auto *request = create<lookup>(owner_->memory(), *owner_, self, host, port, family, ret_found, status);
+    auto *request = create<lookup>(owner_->memory(), *owner_, host, port, family);
     if (!request)
         return KOLK_ENOMEM;
+    lookup::wait wait(*request, self, ret_found);
     if (!submit(*workers_, *request)) {
         request->free();
         return KOLK_ELIMIT;
     }
-    lookup::wait wait(*request);
     int parked = self.park(wait);
-    return parked < 0 ? parked : status;
+    return parked < 0 ? parked : wait.status;
 }
 
 } // namespace kolk

@@ -101,7 +101,7 @@ void kolk_server::close() noexcept {
             (void)owner->selector().remove(one.fd);
             close_fd(std::exchange(one.fd, -1));
             if (one.linked())
-                one.unlink();
+                owner->un_ready(one);
         }
     if (resource::linked())
         resource::unlink();

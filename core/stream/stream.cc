@@ -120,9 +120,8 @@ int kolk_stream::wait(task &self, ready_item *&place, uint32_t event) noexcept {
     direction_wait waiting(place);
     int status = self.park(waiting);
     place = nullptr;
-    if (closed())
-        return KOLK_ECLOSED;
-    return status;
+    /* A cancellation is delivered once, so nothing may come before it. */
+    return status == 0 && closed() ? int(KOLK_ECLOSED) : status;
 }
 
 int64_t kolk_stream::try_receive(task &self, void *into, size_t size) noexcept {
@@ -156,16 +155,10 @@ int64_t kolk_stream::read(task &self, void *into, size_t size) noexcept {
 }
 
 int64_t kolk_stream::receive(task &self, const void *&ret_data) noexcept {
-    if (begin != end) {
-        auto count = int64_t(end - begin);
-        ret_data = buffer + begin;
-        begin = end;
-        return count;
-    }
     char *shared = owner->receive_buffer();
     if (!shared)
         return KOLK_ENOMEM;
-    int64_t count = try_receive(self, shared, loop::receive_buffer_size);
+    int64_t count = read(self, shared, loop::receive_buffer_size);
     if (count > 0)
         ret_data = shared;
     return count;
@@ -289,7 +282,8 @@ struct request {
     size_t size;
     bool is_read;
 
-    request(stream &which, void *data, size_t bytes, bool reads) noexcept : on(&which), memory(data), size(bytes), is_read(reads) {
+    request(stream &which, void *data, size_t bytes, bool reads) noexcept
+        : on(&which), memory(data), size(bytes), is_read(reads) {
         which.ref();
         (reads ? which.reading : which.writing) = true;
     }
@@ -297,8 +291,8 @@ struct request {
     static int run(void *userdata, void **ret_result) noexcept {
         auto &self = *static_cast<request *>(userdata);
         task &current = *this_thread.task;
-        int64_t result = self.is_read ? self.on->read(current, self.memory, self.size)
-                                      : self.on->write(current, self.memory, self.size);
+        int64_t result =
+            self.is_read ? self.on->read(current, self.memory, self.size) : self.on->write(current, self.memory, self.size);
         if (result >= 0) {
             *ret_result = reinterpret_cast<void *>(intptr_t(result));
             return 0;

@@ -3,8 +3,8 @@
  * Each direction remembers whether the next system call is worth trying. With an edge-triggered reactor the descriptor is
  * registered once for both directions and never touched again: a read that fills only part of its buffer has drained the
  * socket, and whatever comes later is a new edge, so the next read waits without asking. The one thing that must not be
- * waited for twice is the end: once a hang-up was reported, reading always asks. With a level-triggered reactor interest follows
- * those who wait. */
+ * waited for twice is the end: once a hang-up was reported, or urgent data, before which a read stops short, reading always
+ * asks. With a level-triggered reactor interest follows those who wait. */
 #pragma once
 
 #include "core/platform/socket.hh"

@@ -8,16 +8,11 @@ using namespace kolk;
 
 namespace {
 
-/* A task that goes on waiting while the loop closes is refused this often. */
-constexpr uint16_t most_refusals = 100;
-
 /* A future that a task waits for. The task itself is in the future's list. */
 struct awaited final : parking {
-    future *what;
+    explicit awaited(future &of) noexcept : parking{let_go, &of} {}
 
-    explicit awaited(future &of) noexcept : parking{let_go}, what(&of) {}
-
-    static bool let_go(parking &self) noexcept { return static_cast<awaited &>(self).what->cancel(); }
+    static bool let_go(parking &self) noexcept { return self.what->cancel(); }
 };
 
 } // namespace
@@ -118,13 +113,48 @@ bool kolk_task::refuse(parking &what) noexcept {
     return !what.cancel(what);
 }
 
-bool kolk_task::request_cancel() noexcept {
-    if (parked && parked->cancel(*parked))
-        return true;
+kolk_task *kolk_task::awaited_task() const noexcept {
+    future *what = parked ? parked->what : nullptr;
+    return what && what->kind == &task_future && !what->done() ? static_cast<kolk_task *>(what) : nullptr;
+}
+
+/* Wakes it to the next wait that returns KOLK_ECANCELED, whatever it waits for. */
+bool kolk_task::tell() noexcept {
     must_cancel = true;
+    if (parked && ready_item::linked())
+        owner->un_ready(*this);
     if (parked)
         wake();
     return true;
+}
+
+/* A task that awaits another passes the request on to that one, and so forth: the last of the chain is told. A loop and not
+ * recursion, because chains may be long and we may be on a fiber. Where a chain leads back to itself, or through a gather to a
+ * task that is being asked already, nobody would ever be told; there the request stops and that task is. */
+bool kolk_task::request_cancel() noexcept {
+    uint64_t before = owner->cancel_passes; /* requests of the same occasion have larger numbers, as long as one is under way */
+    bool nested = owner->cancelling > 0;
+    if (!nested)
+        owner->cancel_occasion = before;
+    uint64_t mine = ++owner->cancel_passes;
+    if (nested && pass > owner->cancel_occasion)
+        return tell();
+    kolk_task *at = this;
+    for (;;) {
+        bool seen = at->pass > owner->cancel_occasion;
+        if (seen)
+            return at->pass == mine ? at->tell() : true;
+        at->pass = mine;
+        at->cancels++;
+        kolk_task *next = at->awaited_task();
+        if (!next)
+            break;
+        at = next;
+    }
+    owner->cancelling++;
+    bool woken = at->parked && at->parked->cancel(*at->parked);
+    owner->cancelling--;
+    return woken || at->tell();
 }
 
 void kolk_task::ended() noexcept {

@@ -1,8 +1,9 @@
 /* Drives a coroutine: what it waits for puts the task on the ready queue, its turn continues the coroutine where it stopped.
  *
  * A task is a future, something to run, and a coroutine, in one block at the top of the coroutine's stack. While it waits it is
- * parked on exactly one thing, which knows how to let go of it: cancelling needs no more than that. What waits may be a coroutine
- * that the task's body has resumed: the innermost one is left and continued directly, whatever lies between stays as it is.
+ * parked on exactly one thing, which knows how to let go of it: cancelling needs no more than that. What waits may be a
+ * coroutine that the task's body has resumed: the innermost one is left and continued directly, whatever lies between stays as
+ * it is.
  *
  * A task that stops hands over to the next one of the turn directly, without going back to the loop's stack in between.
  *
@@ -20,9 +21,13 @@ namespace kolk {
 struct parking {
     /* Lets go of the task. True when the task will be woken all the same, by what it waits for ending as cancelled. */
     bool (*cancel)(parking &self) noexcept;
+    future *what = nullptr; /* if it is a future that it waits for */
 };
 
 extern const future_kind task_future;
+
+/* A task that goes on waiting while its loop closes is refused this often. */
+inline constexpr uint16_t most_refusals = 100;
 
 } // namespace kolk
 
@@ -32,6 +37,8 @@ struct kolk_task final : kolk_future, kolk::link<kolk::task_tag>, kolk::ready_it
     kolk::parking *parked = nullptr;
     bool must_cancel = false;
     uint16_t refused = 0; /* waits, while the loop was closing */
+    uint32_t cancels = 0; /* requests so far */
+    uint64_t pass = 0;    /* the request that came by here last: see request_cancel() */
     kolk_coroutine body;
     kolk_destroy_fn destroy_result;
     char name[32];
@@ -55,6 +62,8 @@ struct kolk_task final : kolk_future, kolk::link<kolk::task_tag>, kolk::ready_it
     void step() noexcept;
 
     bool request_cancel() noexcept;
+    /* Goes on waiting, although its loop closes and every wait was refused. */
+    [[nodiscard]] bool insists() const noexcept { return refused >= kolk::most_refusals; }
     void set_name(const char *text) noexcept;
 
   private:
@@ -62,6 +71,8 @@ struct kolk_task final : kolk_future, kolk::link<kolk::task_tag>, kolk::ready_it
     /* Whether a task that was cancelled, or is at the end of its loop, must not wait for this. */
     [[nodiscard]] bool refuse(kolk::parking &what) noexcept;
     [[nodiscard]] static bool can_continue(const kolk::ready_item *next) noexcept;
+    [[nodiscard]] kolk_task *awaited_task() const noexcept;
+    bool tell() noexcept;
     void ended() noexcept;
 };
 

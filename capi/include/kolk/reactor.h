@@ -31,7 +31,9 @@ enum {
     KOLK_EVENT_READ = 1,    /**< A read would not block: data, end of file, an error, a connection to accept. */
     KOLK_EVENT_WRITE = 2,   /**< A write would not block, or would fail. */
     KOLK_EVENT_EDGE = 4,    /**< Only for `watch`: report changes only. Used where #KOLK_REACTOR_EDGE is announced. */
-    KOLK_EVENT_HANGUP = 8,  /**< Only reported: the peer has closed its side or the descriptor failed; a read will say which. */
+    /** Only reported: the peer has closed its side, the descriptor failed, or urgent data came. From then on a read that
+     * fills only part of its buffer does not mean that nothing is left. */
+    KOLK_EVENT_HANGUP = 8,
     KOLK_EVENT_INVALID = 16 /**< Only reported: the descriptor is not open any more. The reactor has forgotten it. */
 };
 
