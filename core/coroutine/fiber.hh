@@ -82,7 +82,8 @@ extern "C" {
 #ifndef KOLK_FIBER_SANITIZED
 
 /* Inlined with one of the two back ends, which is then called directly. */
-[[gnu::always_inline]] inline void switch_fiber_by(void (*back_end)(void **, void *) noexcept, fiber &from, fiber &to) noexcept {
+[[gnu::always_inline]] inline void switch_fiber_by(void (*back_end)(void **, void *) noexcept, fiber &from,
+                                                   fiber &to) noexcept {
     if (!kolk_exception_globals)
         return back_end(&from.sp, to.sp);
     if (!from.exceptions)

@@ -66,8 +66,8 @@ KOLK_API int kolk_future_cancelled(const kolk_future *self) KOLK_NOEXCEPT;
 KOLK_API int kolk_future_result(kolk_future *self, void **ret_result) KOLK_NOEXCEPT;
 
 /**
- * The error in words, or NULL when there is none. Counts as read. @ref borrowed from the future. For NULL, and on a wrong thread,
- * the static object of the status that other functions would return.
+ * The error in words, or NULL when there is none. Counts as read. @ref borrowed from the future. For NULL, and on a wrong
+ * thread, the static object of the status that other functions would return.
  *
  * @threads{loop} @since 0.1
  */
@@ -109,7 +109,8 @@ KOLK_API int kolk_future_cancel(kolk_future *self) KOLK_NOEXCEPT;
  * @param self      The future.
  * @param fn        Called once.
  * @param userdata  Handed to @p fn. @ref owned_by_callee through @p destroy.
- * @param destroy   May be NULL. Called after @p fn, or when the callback is removed, the future gone, the loop closed, or this call fails.
+ * @param destroy   May be NULL. Called after @p fn, or when the callback is removed, the future gone, the loop closed, or this
+ * call fails.
  * @return 0; #KOLK_ENOMEM, #KOLK_ECLOSED, #KOLK_EINVAL, #KOLK_ETHREAD, #KOLK_EFORKED.
  * @threads{loop} @since 0.1
  */

@@ -70,7 +70,8 @@ KOLK_API int kolk_loop_new(const kolk_loop_options *options, kolk_loop **ret_loo
 KOLK_API kolk_loop *kolk_loop_ref(kolk_loop *self) KOLK_NOEXCEPT;
 
 /**
- * One owner fewer; the last one on the loop's thread closes it if that was not done. Accepts NULL.
+ * One owner fewer; the last one on the loop's thread closes it if that was not done, from inside a callback when its turn ends.
+ * Accepts NULL.
  *
  * @return NULL.
  * @threads{any, but a loop that is still open must be dropped last by its own thread} @since 0.1
@@ -130,7 +131,8 @@ KOLK_API int kolk_loop_run_until_complete(kolk_loop *self, kolk_future *future) 
  */
 KOLK_API int kolk_loop_run_once(kolk_loop *self) KOLK_NOEXCEPT;
 
-/** Makes the run in progress, or else the next one, return after its current turn. Returns 0. @threads{loop} @since 0.1 */
+/** Makes the run or dispatch in progress, or else the next one, return after its current turn. Returns 0. @threads{loop} @since
+ * 0.1 */
 KOLK_API int kolk_loop_stop(kolk_loop *self) KOLK_NOEXCEPT;
 
 /**

@@ -28,9 +28,9 @@ extern "C" {
 
 /** What to watch a descriptor for, and what it is ready for. The first two have the values of Python's selectors. */
 enum {
-    KOLK_EVENT_READ = 1,    /**< A read would not block: data, end of file, an error, a connection to accept. */
-    KOLK_EVENT_WRITE = 2,   /**< A write would not block, or would fail. */
-    KOLK_EVENT_EDGE = 4,    /**< Only for `watch`: report changes only. Used where #KOLK_REACTOR_EDGE is announced. */
+    KOLK_EVENT_READ = 1,  /**< A read would not block: data, end of file, an error, a connection to accept. */
+    KOLK_EVENT_WRITE = 2, /**< A write would not block, or would fail. */
+    KOLK_EVENT_EDGE = 4,  /**< Only for `watch`: report changes only. Used where #KOLK_REACTOR_EDGE is announced. */
     /** Only reported: the peer has closed its side, the descriptor failed, or urgent data came. From then on a read that
      * fills only part of its buffer does not mean that nothing is left. */
     KOLK_EVENT_HANGUP = 8,

@@ -43,8 +43,8 @@ KOLK_API kolk_semaphore *kolk_semaphore_unref(kolk_semaphore *self) KOLK_NOEXCEP
 KOLK_API int kolk_semaphore_acquire(kolk_semaphore *self) KOLK_NOEXCEPT;
 
 /**
- * A future that is done once it has taken a permit. Cancelled before that, or dropped, it takes none; once it is done, the permit
- * is the caller's to release.
+ * A future that is done once it has taken a permit. Cancelled before that, or dropped, it takes none; once it is done, the
+ * permit is the caller's to release.
  *
  * @param self        The semaphore.
  * @param ret_future  Receives the future. @ref owned_by_caller.

@@ -5,8 +5,8 @@
  * A task is an ordinary C function that may stop: kolk_await(), kolk_sleep() and the operations of streams park it until their
  * result is there, while the loop runs others. Between two such calls nothing else of this loop runs, so no locks are needed.
  *
- * Cancelling delivers #KOLK_ECANCELED at the next of those calls that has to wait, once. A task that returns an error then ends as cancelled;
- * one that carries on, carries on. Semantics and names are asyncio's.
+ * Cancelling delivers #KOLK_ECANCELED at the next of those calls that has to wait, once. A task that returns it then ends
+ * as cancelled; one that carries on, carries on. Semantics and names are asyncio's.
  */
 #ifndef KOLK_TASK_H
 #define KOLK_TASK_H
