@@ -32,7 +32,7 @@ install_missing() {
     missing=$(missing_packages "$@")
     [ -n "$missing" ] || return 0
     if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; then
-        printf 'These packages are missing: %s\nInstall them as root: apt-get install %s\n' "$missing" "$missing" >&2
+        printf 'These packages are missing: %s\nInstall them as root: apt-get update && apt-get install %s\n' "$missing" "$missing" >&2
         return 1
     fi
     printf 'installing %s\n' "$missing"

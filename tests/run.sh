@@ -27,6 +27,13 @@ if ! getent ahosts localhost >/dev/null; then
     exit 1
 fi
 
+# The tests watch descriptors that are too high for select.
+limit=$(ulimit -H -n)
+if [ "$limit" != unlimited ] && [ "$limit" -lt 2048 ]; then
+    printf 'The tests need a hard limit of at least 2048 open files (ulimit -H -n), here it is %s\n' "$limit" >&2
+    exit 1
+fi
+
 # Shows a step's output only when it fails.
 quietly() {
     log=$build.log

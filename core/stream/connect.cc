@@ -59,17 +59,30 @@ int connect_one(task &self, const socket_address &to, size_t limit, stream *&ret
     return 0;
 }
 
-/* Of several addresses the first that answers; if none does, the last one's reason. */
+/* This host cannot even try: it has no such protocol, or no way there. */
+bool out_of_reach(int status) noexcept {
+    return status == KOLK_ENOTSUP || status == KOLK_EADDRNOTAVAIL || status == KOLK_EUNREACH;
+}
+
+/* Of several addresses the first that answers; if none does, the reason of the last one that could be tried. */
 int connect_any(task &self, const connect_request &request, stream *&ret_stream, error *&ret_error) noexcept {
     addresses found;
     int status = find_addresses(self, request, found);
     error *cause = nullptr;
     for (int i = 0; i < found.count; i++) {
-        kolk::unref(std::exchange(cause, nullptr));
-        status = connect_one(self, found.list[i], request.limit, ret_stream, cause);
+        error *why = nullptr;
+        int tried = connect_one(self, found.list[i], request.limit, ret_stream, why);
+        if (i > 0 && out_of_reach(tried) && !out_of_reach(status)) {
+            kolk::unref(why);
+            continue;
+        }
+        status = tried;
+        kolk::unref(std::exchange(cause, why));
         if (status == 0 || status == KOLK_ECANCELED)
             break;
     }
+    if (status == 0)
+        kolk::unref(cause);
     return status < 0 ? failed(status, request, cause, ret_error) : 0;
 }
 
