@@ -68,6 +68,8 @@ bool out_of_reach(int status) noexcept {
 int connect_any(task &self, const connect_request &request, stream *&ret_stream, error *&ret_error) noexcept {
     addresses found;
     int status = find_addresses(self, request, found);
+    if (status < 0)
+        return failed(status, request, nullptr, ret_error);
     error *cause = nullptr;
     for (int i = 0; i < found.count; i++) {
         error *why = nullptr;
