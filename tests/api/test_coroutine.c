@@ -337,6 +337,34 @@ static void dropping_the_last_reference_closes(void **state) {
     assert_record(f, "clean-up(KOLK_ECANCELED)");
 }
 
+struct nested_drop {
+    kolk_loop *inner;
+    kolk_coroutine *coroutine;
+};
+
+static void drop_coroutine(void *userdata) {
+    struct nested_drop *self = userdata;
+    self->coroutine = kolk_coroutine_unref(self->coroutine);
+}
+
+static void drop_it_in_the_inner_loop(void *userdata) {
+    struct nested_drop *self = userdata;
+    kolk_loop_call_soon(self->inner, drop_coroutine, self, NULL, NULL);
+    kolk_loop_run_once(self->inner);
+}
+
+/* The last reference may be dropped inside a callback of another loop: the clean-up runs all the same. */
+static void dropping_inside_of_another_loop_closes(void **state) {
+    struct fixture *f = *state;
+    struct nested_drop nested = {.coroutine = make(f, clean_up, f)};
+    assert_int_equal(kolk_loop_new(NULL, &nested.inner, NULL), 0);
+    kolk_coroutine_next(nested.coroutine, NULL);
+    assert_int_equal(kolk_loop_call_soon(f->loop, drop_it_in_the_inner_loop, &nested, NULL, NULL), 0);
+    drive_once(f);
+    assert_record(f, "clean-up(KOLK_ECANCELED)");
+    kolk_loop_unref(nested.inner);
+}
+
 static int drop_myself(void *userdata, void **ret_result) {
     (void)ret_result;
     struct fixture *f = userdata;
@@ -455,6 +483,41 @@ static void one_that_resumed_another_counts_as_running(void **state) {
     assert_int_equal(kolk_coroutine_next(t.self, NULL), KOLK_COROUTINE_RETURNED);
     assert_record(f, "state 1 KOLK_EBUSY");
     kolk_coroutine_unref(t.self);
+}
+
+struct relay {
+    struct fixture *f;
+    const char *name;
+    kolk_coroutine *next;
+};
+
+static int resume_and_yield(void *userdata, void **ret_result) {
+    struct relay *self = userdata;
+    void *value = "nobody";
+    (void)ret_result;
+    if (self->next)
+        kolk_coroutine_next(self->next, &value);
+    record(self->f, "%s<%s", self->name, (char *)value);
+    return kolk_yield((void *)self->name, NULL);
+}
+
+/* Coroutines of several loops may resume one another, and each yields to the one that resumed it. */
+static void coroutines_of_two_loops_resume_one_another(void **state) {
+    struct fixture *f = *state;
+    kolk_loop *other = NULL;
+    struct relay a = {.f = f, .name = "a"}, b = {.f = f, .name = "b"}, c = {.f = f, .name = "c"};
+    assert_int_equal(kolk_loop_new(NULL, &other, NULL), 0);
+    assert_int_equal(kolk_coroutine_new(other, resume_and_yield, &b, NULL, 0, &a.next), 0);
+    b.next = make(f, resume_and_yield, &c);
+    kolk_coroutine *first = make(f, resume_and_yield, &a);
+    void *value = NULL;
+    assert_int_equal(kolk_coroutine_next(first, &value), KOLK_COROUTINE_YIELDED);
+    assert_string_equal(value, "a");
+    assert_record(f, "c<nobody b<c a<b");
+    kolk_coroutine_unref(first);
+    kolk_coroutine_unref(b.next);
+    kolk_coroutine_unref(a.next);
+    kolk_loop_unref(other);
 }
 
 static int check_current(void *userdata, void **ret_result) {
@@ -700,11 +763,13 @@ int main(int argc, char **argv) {
         RULE(closing_tells_of_a_failure_in_the_clean_up),
         RULE(a_yield_during_close_is_an_error),
         RULE(dropping_the_last_reference_closes),
+        RULE(dropping_inside_of_another_loop_closes),
         RULE(one_may_drop_the_last_reference_to_itself),
         RULE(without_a_task_nobody_can_sleep),
         RULE(userdata_is_destroyed_once),
         RULE(a_running_one_cannot_be_resumed),
         RULE(one_that_resumed_another_counts_as_running),
+        RULE(coroutines_of_two_loops_resume_one_another),
         RULE(the_current_one_is_the_one_that_executes),
         RULE(five_hundred_levels_pass_a_value_up),
         RULE(stacks_are_as_large_as_promised_and_apart),

@@ -193,6 +193,23 @@ static void removing_takes_back_all_equal_callbacks(void **state) {
     kolk_future_unref(future);
 }
 
+static void ignore_done(kolk_future *future, void *userdata) {
+    (void)future;
+    (void)userdata;
+}
+
+static void drop_userdata(void *future) { kolk_future_unref(future); }
+
+/* The userdata of a removed callback may hold the last reference to the future. */
+static void removing_a_callback_may_drop_the_future(void **state) {
+    struct fixture *f = *state;
+    kolk_future *future = new_future(f);
+    assert_int_equal(kolk_future_add_done_callback(future, ignore_done, future, drop_userdata), 0);
+    assert_int_equal(kolk_future_add_done_callback(future, record_done, word(f, "other"), unsay), 0);
+    assert_int_equal(kolk_future_remove_done_callback(future, ignore_done, future), 1);
+    assert_record(f, "~other");
+}
+
 /* A callback that has been scheduled cannot be taken back. */
 static void a_scheduled_callback_cannot_be_removed(void **state) {
     struct fixture *f = *state;
@@ -362,6 +379,30 @@ static void a_future_outlives_its_loop(void **state) {
     kolk_future_unref(done);
 }
 
+static void settle(void *future) { kolk_future_set_result(future, "settled", NULL); }
+
+static void ignore_call(void *userdata) { (void)userdata; }
+
+/* A future that is finished while the loop closes calls nobody any more, and lets go of what its callbacks were given. */
+static void a_future_finished_by_the_closing_calls_nobody(void **state) {
+    struct fixture *f = *state;
+    kolk_future *futures[] = {new_future(f), new_future(f), new_future(f)};
+    int pair[2];
+    open_pair(pair);
+    assert_int_equal(kolk_loop_call_soon(f->loop, ignore_call, futures[0], settle, NULL), 0);
+    assert_int_equal(kolk_loop_call_later(f->loop, SECOND, ignore_call, futures[1], settle, NULL), 0);
+    assert_int_equal(kolk_loop_add_reader(f->loop, pair[0], ignore_call, futures[2], settle), 0);
+    for (size_t i = 0; i < COUNT(futures); i++)
+        assert_int_equal(kolk_future_add_done_callback(futures[i], count_call, f, count_drop), 0);
+    assert_int_equal(kolk_loop_close(f->loop), 0);
+    assert_int_equal(f->unhandled, COUNT(futures));
+    for (size_t i = 0; i < COUNT(futures); i++) {
+        assert_string_equal(outcome(futures[i]), "settled");
+        kolk_future_unref(futures[i]);
+    }
+    close_pair(pair);
+}
+
 /* A future of sleep is done after the delay, and not before. */
 static void a_sleep_is_done_after_its_delay(void **state) {
     struct fixture *f = *state;
@@ -440,6 +481,7 @@ int main(int argc, char **argv) {
         RULE(callbacks_stand_in_the_loops_line),
         RULE(userdata_is_destroyed_after_the_call),
         RULE(removing_takes_back_all_equal_callbacks),
+        RULE(removing_a_callback_may_drop_the_future),
         RULE(a_scheduled_callback_cannot_be_removed),
         RULE(a_callback_may_drop_the_future),
         RULE(callbacks_keep_a_finished_future_alive),
@@ -450,6 +492,7 @@ int main(int argc, char **argv) {
         RULE(an_error_that_was_read_is_not_reported),
         RULE(a_callback_may_cancel_another_future),
         RULE(a_future_outlives_its_loop),
+        RULE(a_future_finished_by_the_closing_calls_nobody),
         RULE(a_sleep_is_done_after_its_delay),
         RULE(a_sleep_can_be_cancelled),
         RULE(sleeps_end_in_the_order_of_their_deadlines),

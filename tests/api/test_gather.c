@@ -198,6 +198,27 @@ static void a_cancelled_gathering_waits_for_its_tasks(void **state) {
     kolk_task_unref(tasks[1]);
 }
 
+static int gather_oneself(void *userdata, void **ret_result) {
+    struct fixture *f = userdata;
+    (void)ret_result;
+    kolk_future *self = kolk_task_as_future(kolk_task_current()), *all = NULL;
+    int status = kolk_gather(f->loop, &self, 1, 0, &all);
+    if (status == 0)
+        status = kolk_await(all, NULL);
+    kolk_future_unref(all);
+    return status;
+}
+
+/* A task that waits for a gathering with itself in it can be cancelled out of that circle. */
+static void a_task_that_gathers_itself_can_be_cancelled(void **state) {
+    struct fixture *f = *state;
+    kolk_task *task = spawn(f, gather_oneself);
+    drive_during(f, MS);
+    assert_int_equal(kolk_task_done(task), 0);
+    assert_int_equal(kolk_task_cancel(task), 1);
+    assert_int_equal(join(f, task), KOLK_ECANCELED);
+}
+
 /* Nobody has to wait for the gathering: dropped, it leaves its futures alone. */
 static void a_dropped_gathering_leaves_its_futures_alone(void **state) {
     struct fixture *f = *state;
@@ -296,6 +317,7 @@ int main(int argc, char **argv) {
         RULE(errors_can_be_gathered_like_results),
         RULE(cancelling_the_gathering_cancels_the_pending),
         RULE(a_cancelled_gathering_waits_for_its_tasks),
+        RULE(a_task_that_gathers_itself_can_be_cancelled),
         RULE(a_dropped_gathering_leaves_its_futures_alone),
         RULE(results_live_as_long_as_the_gathering),
         RULE(a_thousand_futures_are_gathered),

@@ -231,6 +231,16 @@ static void a_deadline_in_the_past_is_due_on_the_next_turn(void **state) {
     }
 }
 
+/* The beginning of time is past too: a loop with nothing else to do does not sleep until then. */
+static void a_deadline_at_the_beginning_of_time_is_due(void **state) {
+    struct fixture *f = *state;
+    assert_int_equal(kolk_loop_call_at(f->loop, INT64_MIN, say, word(f, "at"), NULL, NULL), 0);
+    alarm(30); /* What guards other waits is itself a timer of the loop. */
+    drive_once(f);
+    alarm(0);
+    assert_record(f, "at");
+}
+
 /* A delay beyond the end of time is no overflow: the call waits. */
 static void a_delay_of_centuries_does_not_overflow(void **state) {
     struct fixture *f = *state;
@@ -822,6 +832,42 @@ static void closing_destroys_what_was_pending(void **state) {
     close_pair(pair);
 }
 
+struct both_ways {
+    struct fixture *f;
+    int fd;
+};
+
+static void remove_both(void *userdata) {
+    struct both_ways *self = userdata;
+    record(self->f, "~reader");
+    kolk_loop_remove_reader(self->f->loop, self->fd);
+    kolk_loop_remove_writer(self->f->loop, self->fd);
+}
+
+/* What is destroyed by the closing may remove its neighbours, which are then destroyed once all the same. */
+static void closing_survives_who_removes_both_ways(void **state) {
+    struct fixture *f = *state;
+    int pair[2];
+    open_pair(pair);
+    struct both_ways both = {.f = f, .fd = pair[0]};
+    assert_int_equal(kolk_loop_add_reader(f->loop, pair[0], nothing, &both, remove_both), 0);
+    assert_int_equal(kolk_loop_add_writer(f->loop, pair[0], nothing, word(f, "writer"), unsay), 0);
+    assert_int_equal(kolk_loop_close(f->loop), 0);
+    assert_true(strcmp(f->record, "~reader ~writer") == 0 || strcmp(f->record, "~writer ~reader") == 0);
+    close_pair(pair);
+}
+
+static void drop_future(void *future) { kolk_future_unref(future); }
+
+/* What the closing destroys may drop objects of the loop, which is not dropped with them. */
+static void closing_survives_who_drops_objects(void **state) {
+    struct fixture *f = *state;
+    kolk_future *future = new_future(f);
+    assert_int_equal(kolk_loop_set_exception_handler(f->loop, record_exception, future, drop_future), 0);
+    assert_int_equal(kolk_loop_close(f->loop), 0);
+    assert_int_equal(kolk_loop_is_closed(f->loop), 1);
+}
+
 /* Callbacks that always ask for another one do not keep a loop from being closed. */
 static void an_endless_chain_does_not_keep_a_loop_open(void **state) {
     struct fixture *f = *state;
@@ -876,6 +922,22 @@ static void the_last_reference_closes_the_loop(void **state) {
     assert_int_equal(destroyed, 0);
     f->loop = kolk_loop_unref(f->loop);
     assert_int_equal(destroyed, 1);
+}
+
+static void drop_the_loop(void *userdata) {
+    struct fixture *f = userdata;
+    f->loop = kolk_loop_unref(f->loop);
+    record(f, "dropped");
+}
+
+/* The last reference may be dropped inside of the loop, which finishes its turn and closes. */
+static void the_last_reference_may_be_dropped_inside(void **state) {
+    struct fixture *f = *state;
+    assert_int_equal(kolk_loop_call_later(f->loop, 1000 * SECOND, nothing, word(f, "pending"), unsay, NULL), 0);
+    assert_int_equal(kolk_loop_call_soon(f->loop, drop_the_loop, f, NULL, NULL), 0);
+    soon(f, "same turn");
+    drive_once(f);
+    assert_record(f, "dropped same turn ~pending");
 }
 
 /* The loop knows its reactor, and its clock runs forwards. */
@@ -1006,6 +1068,35 @@ static void wait_ends_at_the_deadline(void **state) {
     assert_int_equal(kolk_loop_wait(f->loop, 0), 0);
 }
 
+static void stop_it(void *loop) { kolk_loop_stop(loop); }
+
+static void dispatch_once(struct fixture *f) { assert_int_equal(kolk_loop_dispatch(f->loop, NULL, NULL), 0); }
+
+/* A stop inside of a dispatch does not end the waits that follow. */
+static void a_stop_inside_a_dispatch_leaves_later_waits_alone(void **state) {
+    struct fixture *f = *state;
+    assert_int_equal(kolk_loop_call_soon(f->loop, stop_it, f->loop, NULL, NULL), 0);
+    dispatch_once(f);
+    dispatch_once(f);
+    int64_t deadline = kolk_loop_time(f->loop) + 5 * MS;
+    if (f->ops->caps & KOLK_REACTOR_WAIT) {
+        assert_int_equal(kolk_loop_wait(f->loop, deadline), 0);
+        assert_true(kolk_loop_time(f->loop) >= deadline);
+    }
+    drive_during(f, MS);
+}
+
+/* A stop outside of a run is for what comes next: a dispatch, and then no run. */
+static void a_dispatch_takes_the_stop_before_it(void **state) {
+    struct fixture *f = *state;
+    kolk_future *later = NULL;
+    assert_int_equal(kolk_sleep_async(f->loop, MS, &later), 0);
+    assert_int_equal(kolk_loop_stop(f->loop), 0);
+    dispatch_once(f);
+    assert_int_equal(kolk_loop_run_until_complete(f->loop, later), 0);
+    kolk_future_unref(later);
+}
+
 /* Dispatch never sleeps, and a host that only dispatches misses nothing. */
 static void dispatch_alone_is_enough(void **state) {
     struct fixture *f = *state;
@@ -1081,6 +1172,44 @@ static void a_budget_of_time_is_kept(void **state) {
     assert_int_equal(progress.items, 2);
     assert_int_equal(progress.more, 0);
     assert_record(f, "burnt burnt burnt");
+}
+
+/* A budget of all the time there is limits nothing. */
+static void a_budget_of_centuries_does_not_overflow(void **state) {
+    struct fixture *f = *state;
+    soon(f, "a");
+    soon(f, "b");
+    kolk_budget budget = {.size = sizeof budget, .max_ns = INT64_MAX};
+    kolk_progress progress;
+    assert_int_equal(kolk_loop_dispatch(f->loop, &budget, &progress), 0);
+    assert_int_equal(progress.items, 2);
+    assert_int_equal(progress.more, 0);
+    assert_record(f, "a b");
+}
+
+static void *post_nothing(void *loop) {
+    kolk_loop_call_soon_threadsafe(loop, nothing, NULL, NULL);
+    return NULL;
+}
+
+static void let_a_thread_post(void *userdata) {
+    struct fixture *f = userdata;
+    pthread_t thread;
+    record(f, "%d", pthread_create(&thread, NULL, post_nothing, f->loop));
+    pthread_join(thread, NULL);
+}
+
+/* What other threads posted meanwhile is something more, for dispatch as for prepare. */
+static void a_post_during_a_dispatch_is_more(void **state) {
+    struct fixture *f = *state;
+    kolk_plan plan;
+    kolk_progress progress;
+    assert_int_equal(kolk_loop_call_soon(f->loop, let_a_thread_post, f, NULL, NULL), 0);
+    assert_int_equal(kolk_loop_dispatch(f->loop, NULL, &progress), 0);
+    assert_record(f, "0");
+    assert_int_equal(progress.more, 1);
+    assert_int_equal(kolk_loop_prepare(f->loop, &plan), 0);
+    assert_int_equal(plan.ready, 1);
 }
 
 /* A budget with another size is refused rather than guessed at. */
@@ -1167,6 +1296,25 @@ static void the_handle_forgets_a_cancelled_timer(void **state) {
     assert_int_equal(readable(fd, 20), 0);
 }
 
+/* A waker that is rung, put off by a budget and then dropped leaves nothing to be readable for. */
+static void the_handle_forgets_a_dropped_waker(void **state) {
+    struct fixture *f = *state;
+    int fd = kolk_loop_get_fd(f->loop);
+    if (fd < 0) {
+        assert_int_equal(fd, KOLK_ENOTSUP);
+        return;
+    }
+    kolk_waker *waker = NULL;
+    assert_int_equal(kolk_waker_new(f->loop, nothing, NULL, NULL, &waker), 0);
+    soon(f, "a");
+    kolk_waker_wake(waker);
+    kolk_budget budget = {.size = sizeof budget, .max_items = 1};
+    assert_int_equal(kolk_loop_dispatch(f->loop, &budget, NULL), 0);
+    assert_int_equal(readable(fd, 0), 1);
+    kolk_waker_unref(waker);
+    assert_int_equal(readable(fd, 0), 0);
+}
+
 /* A host that watches edges hears of work that a budget left over, and of work that is added later. */
 static void the_handle_can_be_watched_for_edges(void **state) {
     struct fixture *f = *state;
@@ -1196,6 +1344,70 @@ static void the_handle_can_be_watched_for_edges(void **state) {
     assert_int_equal(epoll_wait(parent, &event, 1, 5000), 1);
     dispatch_all(f);
     assert_record(f, "a b c d e");
+    close(parent);
+}
+
+struct taker {
+    int fd;
+    int *taken;
+};
+
+static void take_one_byte(void *userdata) {
+    struct taker *taker = userdata;
+    char byte;
+    *taker->taken += read(taker->fd, &byte, 1) == 1;
+}
+
+/* Dispatches once per edge until so many bytes were taken, or no edge comes any more. */
+static void dispatch_at_edges(struct fixture *f, int parent, const int *taken, int expected) {
+    struct epoll_event event;
+    while (*taken < expected && epoll_wait(parent, &event, 1, 1000) == 1)
+        dispatch_once(f);
+}
+
+/* A host that watches edges hears again of a descriptor that its reader did not empty. */
+static void an_edge_follows_while_a_reader_leaves_something(void **state) {
+    struct fixture *f = *state;
+    if (!(f->ops->caps & KOLK_REACTOR_GET_FD))
+        return;
+    int pair[2], taken = 0, parent = epoll_create1(EPOLL_CLOEXEC);
+    open_pair(pair);
+    struct taker taker = {.fd = pair[0], .taken = &taken};
+    assert_int_equal(kolk_loop_add_reader(f->loop, pair[0], take_one_byte, &taker, NULL), 0);
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+    assert_int_equal(epoll_ctl(parent, EPOLL_CTL_ADD, kolk_loop_get_fd(f->loop), &event), 0);
+    assert_int_equal(write(pair[1], "0123456789", 10), 10);
+    dispatch_at_edges(f, parent, &taken, 10);
+    assert_int_equal(taken, 10);
+    assert_int_equal(kolk_loop_remove_reader(f->loop, pair[0]), 1);
+    close(parent);
+    close_pair(pair);
+}
+
+/* A host that watches edges hears of all descriptors, however many are ready at once. */
+static void an_edge_follows_while_descriptors_are_left(void **state) {
+    struct fixture *f = *state;
+    if (!(f->ops->caps & KOLK_REACTOR_GET_FD))
+        return;
+    enum { PAIRS = 300 };
+    static int pairs[PAIRS][2];
+    static struct taker takers[PAIRS];
+    int taken = 0, parent = epoll_create1(EPOLL_CLOEXEC);
+    for (int i = 0; i < PAIRS; i++) {
+        open_pair(pairs[i]);
+        takers[i] = (struct taker){.fd = pairs[i][0], .taken = &taken};
+        assert_int_equal(kolk_loop_add_reader(f->loop, pairs[i][0], take_one_byte, &takers[i], NULL), 0);
+    }
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+    assert_int_equal(epoll_ctl(parent, EPOLL_CTL_ADD, kolk_loop_get_fd(f->loop), &event), 0);
+    for (int i = 0; i < PAIRS; i++)
+        assert_int_equal(write(pairs[i][1], "x", 1), 1);
+    dispatch_at_edges(f, parent, &taken, PAIRS);
+    assert_int_equal(taken, PAIRS);
+    for (int i = 0; i < PAIRS; i++) {
+        assert_int_equal(kolk_loop_remove_reader(f->loop, pairs[i][0]), 1);
+        close_pair(pairs[i]);
+    }
     close(parent);
 }
 
@@ -1337,6 +1549,44 @@ static void a_forked_child_is_refused_and_harms_nothing(void **state) {
     close_pair(pair);
 }
 
+struct forking {
+    struct fixture *f;
+    int forked;
+    pid_t child;
+    int fired;
+};
+
+/* The parent asks for a call soon; the child lets it, and goes on in the same turn afterwards. */
+static void fork_inside(void *userdata) {
+    struct forking *self = userdata;
+    self->child = fork();
+    self->forked = 1;
+    if (self->child == 0) {
+        alarm(30);
+        pause_ms(20);
+    } else {
+        kolk_loop_call_later(self->f->loop, 60 * MS, increment, &self->fired, NULL, NULL);
+    }
+}
+
+/* A child that was forked inside a callback and finishes the turn does not move the timer that the parent's host waits for. */
+static void a_child_forked_inside_leaves_the_timers_alone(void **state) {
+    struct fixture *f = *state;
+    struct forking forking = {.f = f};
+    pid_t parent = getpid();
+    assert_int_equal(kolk_loop_call_later(f->loop, 1000 * SECOND, nothing, NULL, NULL, NULL), 0);
+    assert_int_equal(kolk_loop_call_later(f->loop, MS, fork_inside, &forking, NULL, NULL), 0);
+    while (!forking.forked)
+        drive_once(f);
+    if (getpid() != parent)
+        _exit(0);
+    assert_true(forking.child > 0);
+    drive_until_count(f, &forking.fired, 1);
+    int status = -1;
+    assert_int_equal(waitpid(forking.child, &status, 0), forking.child);
+    assert_int_equal(status, 0);
+}
+
 /* ---- Running on its own: not a matter of reactor or mode ---- */
 
 static void stop_loop(void *userdata) {
@@ -1392,6 +1642,19 @@ static void run_until_complete_does_not_judge_the_outcome(void **state) {
     kolk_future_unref(ok);
     kolk_future_unref(failed);
     kolk_future_unref(cancelled);
+}
+
+static void settle_and_drop(void *future) {
+    kolk_future_set_result(future, NULL, NULL);
+    kolk_future_unref(future);
+}
+
+/* A run keeps the future it waits for. */
+static void run_until_complete_keeps_the_future_alive(void **state) {
+    struct fixture *f = *state;
+    kolk_future *future = new_future(f);
+    assert_int_equal(kolk_loop_call_soon(f->loop, settle_and_drop, future, NULL, NULL), 0);
+    assert_int_equal(kolk_loop_run_until_complete(f->loop, future), 0);
 }
 
 /* A future of another loop would never be done here. */
@@ -1630,6 +1893,7 @@ int main(int argc, char **argv) {
         RULE(equal_deadlines_fire_in_the_order_they_were_made),
         RULE(timers_are_never_early),
         RULE(a_deadline_in_the_past_is_due_on_the_next_turn),
+        RULE(a_deadline_at_the_beginning_of_time_is_due),
         RULE(a_delay_of_centuries_does_not_overflow),
         RULE(a_cancelled_timer_does_not_fire),
         RULE(a_timer_cancels_its_neighbour_of_the_same_deadline),
@@ -1655,9 +1919,12 @@ int main(int argc, char **argv) {
         RULE(the_current_loop_is_known_inside_callbacks),
         RULE(another_loop_may_be_run_inside_a_callback),
         RULE(closing_destroys_what_was_pending),
+        RULE(closing_survives_who_removes_both_ways),
+        RULE(closing_survives_who_drops_objects),
         RULE(an_endless_chain_does_not_keep_a_loop_open),
         RULE(a_closed_loop_answers),
         RULE(the_last_reference_closes_the_loop),
+        RULE(the_last_reference_may_be_dropped_inside),
         RULE(the_loop_knows_its_reactor_and_its_time),
         RULE(an_unread_error_reaches_the_exception_handler),
         RULE(an_exception_handler_can_be_replaced),
@@ -1666,21 +1933,30 @@ int main(int argc, char **argv) {
         RULE(prepare_sees_a_post),
         RULE(wait_takes_nothing),
         RULE(wait_ends_at_the_deadline),
+        RULE(a_stop_inside_a_dispatch_leaves_later_waits_alone),
+        RULE(a_dispatch_takes_the_stop_before_it),
         RULE(dispatch_alone_is_enough),
         RULE(a_budget_of_items_is_kept),
         RULE(a_budget_of_time_is_kept),
+        RULE(a_budget_of_centuries_does_not_overflow),
+        RULE(a_post_during_a_dispatch_is_more),
         RULE(a_budget_of_the_wrong_size_is_refused),
         RULE(the_handle_is_readable_exactly_while_there_is_work),
         RULE(the_handle_forgets_a_cancelled_timer),
+        RULE(the_handle_forgets_a_dropped_waker),
         RULE(the_handle_can_be_watched_for_edges),
+        RULE(an_edge_follows_while_a_reader_leaves_something),
+        RULE(an_edge_follows_while_descriptors_are_left),
         RULE(interrupted_waits_are_taken_up_again),
         RULE(a_wrong_thread_is_refused),
         RULE(a_forked_child_is_refused_and_harms_nothing),
+        RULE(a_child_forked_inside_leaves_the_timers_alone),
     };
     static const struct rule plain[] = {
         RULE(stop_ends_the_run_after_the_current_turn),    RULE(stop_before_a_run_makes_it_one_turn_long),
         RULE(a_stopped_run_until_complete_is_pending),     RULE(run_until_complete_does_not_judge_the_outcome),
         RULE(run_until_complete_refuses_a_foreign_future), RULE(posts_to_a_loop_that_is_closing_are_refused),
+        RULE(run_until_complete_keeps_the_future_alive),
     };
     static const struct rule bare[] = {
         RULE(each_thread_may_have_its_loop),

@@ -406,6 +406,37 @@ static void a_connection_may_close_its_own_server(void **state) {
     assert_int_equal(site.destroyed, 1);
 }
 
+static int fork_and_go_on(kolk_stream *stream, void *userdata) {
+    struct site *site = userdata;
+    const void *data = NULL;
+    int64_t n = kolk_stream_receive(stream, &data);
+    pid_t child = n > 0 ? fork() : -1;
+    if (child == 0) {
+        alarm(30);
+        return 0; /* As if it had not noticed: what is its stream to it is the parent's connection. */
+    }
+    waitpid(child, NULL, 0);
+    return echo(stream, site);
+}
+
+/* A connection outlives a child that was forked in its task and let the task end. */
+static void a_forked_child_leaves_the_connection_open(void **state) {
+    struct fixture *f = *state;
+    struct site site;
+    open_site_at(f, &site, "127.0.0.1", fork_and_go_on);
+    int peer = connect_to_loopback(4, site.port);
+    assert_int_equal(write(peer, "fork", 4), 4);
+    pid_t parent = getpid();
+    while (site.served == 0) {
+        assert_true(drive_once(f) >= 0 || getpid() != parent);
+        if (getpid() != parent)
+            _exit(0);
+    }
+    assert_echo(f, peer, "hello");
+    close(peer);
+    close_site(&site);
+}
+
 /* ---- Out of descriptors ---- */
 
 struct shortage {
@@ -514,6 +545,7 @@ int main(int argc, char **argv) {
         RULE(what_cannot_be_bound_is_refused_with_reason),
         RULE(the_options_reach_the_streams),
         RULE(a_connection_may_close_its_own_server),
+        RULE(a_forked_child_leaves_the_connection_open),
     };
     static const struct rule bare[] = {
         RULE(a_server_survives_a_shortage_of_descriptors),

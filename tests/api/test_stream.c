@@ -386,6 +386,29 @@ static void connecting_can_be_cancelled(void **state) {
     close(listener);
 }
 
+static void cancel_task(void *task) { kolk_task_cancel(task); }
+
+/* A task can be cancelled when the addresses have come and it has not yet got to them. */
+static void a_task_can_be_cancelled_before_it_hears_of_the_answer(void **state) {
+    struct fixture *f = *state;
+    uint16_t port;
+    int reserved = reserve_port(&port);
+    struct attempt a = {.f = f, .host = "localhost", .port = port};
+    kolk_task *task = spawn_with(f, connect_in_task, &a);
+    drive_once(f);
+    kolk_plan plan = {.ready = 0};
+    for (int i = 0; i < 5000 && !plan.ready; i++) {
+        nanosleep(&(struct timespec){.tv_nsec = MS}, NULL);
+        assert_int_equal(kolk_loop_prepare(f->loop, &plan), 0);
+    }
+    assert_int_equal(plan.ready, 1);
+    assert_int_equal(kolk_loop_call_soon(f->loop, cancel_task, task, NULL, NULL), 0);
+    assert_int_equal(join(f, task), KOLK_ECANCELED);
+    assert_record(f, "KOLK_ECANCELED");
+    kolk_error_unref(a.error);
+    close(reserved);
+}
+
 /* A loop may be closed while names are being resolved and connections made. */
 static void a_loop_may_be_closed_while_connecting(void **state) {
     struct fixture *f = *state;
@@ -405,6 +428,19 @@ static void a_loop_may_be_closed_while_connecting(void **state) {
     kolk_future_unref(future);
     close(first);
     close(listener);
+}
+
+/* The last reference closes the loop also while a name is being resolved for it. */
+static void a_loop_may_be_dropped_while_resolving(void **state) {
+    struct fixture *f = *state;
+    kolk_future *future = NULL;
+    int destroyed = 0;
+    assert_int_equal(kolk_loop_call_later(f->loop, 1000 * SECOND, nothing, &destroyed, count_destroy, NULL), 0);
+    assert_int_equal(kolk_open_connection_async(f->loop, "slow.test", 81, NULL, &future), 0);
+    drive_during(f, 5 * MS);
+    kolk_future_unref(future);
+    f->loop = kolk_loop_unref(f->loop);
+    assert_int_equal(destroyed, 1);
 }
 
 /* What cannot be an address is refused before anything is tried. */
@@ -494,6 +530,27 @@ static void a_waiting_reader_is_told_of_the_end(void **state) {
     peer_closes(&link);
     assert_int_equal(join(f, task), 0);
     assert_record(f, "read()");
+    close_link(&link);
+}
+
+/* A byte of urgent data, which stays outside, does not keep a reader from what follows. */
+static void urgent_data_does_not_stop_a_reader(void **state) {
+    struct fixture *f = *state;
+    struct link link = open_link(f);
+    char buffer[16] = "";
+    kolk_future *reading = NULL, *limited = NULL;
+    peer_writes(&link, "before");
+    assert_int_equal(send(link.peer, "!", 1, MSG_OOB), 1);
+    peer_writes(&link, "after");
+    assert_int_equal(run_task(f, read_once, &link), 0);
+    assert_record(f, "read(before)");
+    assert_int_equal(kolk_stream_read_async(link.stream, buffer, sizeof buffer, &reading), 0);
+    assert_int_equal(kolk_wait_for_async(reading, 2 * SECOND, &limited), 0);
+    drive_until(f, limited);
+    assert_int_equal(kolk_future_result(limited, NULL), 0);
+    assert_string_equal(buffer, "after");
+    kolk_future_unref(limited);
+    kolk_future_unref(reading);
     close_link(&link);
 }
 
@@ -638,6 +695,59 @@ static void echoes_do_not_mix(void **state) {
     assert_int_equal(join(f, second), 0);
     close_link(&a);
     close_link(&b);
+}
+
+/* Fills what the kernel keeps for the peer, so that a write has to wait. Returns how many bytes that took. */
+static size_t fill_the_way_to(struct link *link) {
+    char block[4096];
+    size_t total = 0, before;
+    memset(block, '.', sizeof block);
+    do {
+        before = total;
+        for (ssize_t n; (n = send(kolk_stream_fd(link->stream), block, sizeof block, MSG_DONTWAIT | MSG_NOSIGNAL)) > 0;)
+            total += (size_t)n;
+        /* What the peer's side has taken over meanwhile leaves room for more. */
+        nanosleep(&(struct timespec){.tv_nsec = 3 * MS}, NULL);
+    } while (total > before);
+    return total;
+}
+
+struct relay {
+    struct link from, to;
+};
+
+static int relay_the_rest(void *userdata, void **ret_result) {
+    struct relay *relay = userdata;
+    const void *data = NULL;
+    (void)ret_result;
+    int64_t n = kolk_stream_read_until(relay->from.stream, ";", 1, &data);
+    if (n > 0)
+        n = kolk_stream_receive(relay->from.stream, &data);
+    return n > 0 ? kolk_stream_write(relay->to.stream, data, (size_t)n) : (int)n;
+}
+
+/* Received bytes are written as they were, even if the stream they came from goes while the write waits. */
+static void received_bytes_outlive_their_stream_in_a_write(void **state) {
+    struct fixture *f = *state;
+    struct relay relay = {open_link(f), open_link(f)};
+    size_t before = fill_the_way_to(&relay.to), got = 0;
+    char *bytes = malloc(before + 64);
+    peer_writes(&relay.from, "first;the rest");
+    kolk_task *task = spawn_with(f, relay_the_rest, &relay);
+    drive_during(f, 5 * MS);
+    assert_int_equal(kolk_task_done(task), 0);
+    relay.from.stream = kolk_stream_unref(relay.from.stream);
+    for (int i = 0; i < 5000 && got < before + 8; i++) {
+        ssize_t n = read(relay.to.peer, bytes + got, before + 64 - got);
+        got += n > 0 ? (size_t)n : 0;
+        drive_during(f, n > 0 ? 0 : MS);
+    }
+    assert_int_equal(got, before + 8);
+    assert_memory_equal(bytes + before, "the rest", 8);
+    assert_int_equal(join(f, task), 0);
+    free(bytes);
+    close_link(&relay.from);
+    close_link(&relay.to);
 }
 
 /* ---- read_until ---- */
@@ -962,6 +1072,25 @@ static void a_cancelled_read_until_keeps_what_came(void **state) {
     close_link(&link);
 }
 
+/* A reader that is cancelled and whose stream is closed, before it gets to run, has been cancelled. */
+static void a_cancellation_outranks_the_closing(void **state) {
+    struct fixture *f = *state;
+    for (int cancel_first = 0; cancel_first < 2; cancel_first++) {
+        clear_record(f);
+        struct link link = open_link(f);
+        kolk_task *task = spawn_with(f, read_once, &link);
+        drive_during(f, MS);
+        if (cancel_first)
+            assert_int_equal(kolk_task_cancel(task), 1);
+        assert_int_equal(kolk_stream_close(link.stream), 0);
+        if (!cancel_first)
+            assert_int_equal(kolk_task_cancel(task), 1);
+        assert_int_equal(join(f, task), 0);
+        assert_record(f, "read=KOLK_ECANCELED");
+        close_link(&link);
+    }
+}
+
 /* A write that is cancelled may have written a part, and the stream can be used again. */
 static void a_cancelled_write_leaves_the_stream_usable(void **state) {
     struct fixture *f = *state;
@@ -1130,18 +1259,22 @@ int main(int argc, char **argv) {
         RULE(a_resolver_without_memory_says_so),
         RULE(the_loop_goes_on_while_a_name_is_resolved),
         RULE(connecting_can_be_cancelled),
+        RULE(a_task_can_be_cancelled_before_it_hears_of_the_answer),
         RULE(a_loop_may_be_closed_while_connecting),
+        RULE(a_loop_may_be_dropped_while_resolving),
         RULE(what_cannot_be_connected_to_is_refused),
         RULE(an_address_of_the_other_version_is_not_found),
         RULE(a_read_returns_what_is_there),
         RULE(a_read_waits_for_something),
         RULE(the_end_comes_after_the_data),
         RULE(a_waiting_reader_is_told_of_the_end),
+        RULE(urgent_data_does_not_stop_a_reader),
         RULE(single_bytes_arrive_complete_and_in_order),
         RULE(a_reset_is_told_with_the_peers_address),
         RULE(a_read_can_be_a_future),
         RULE(received_bytes_can_be_echoed),
         RULE(echoes_do_not_mix),
+        RULE(received_bytes_outlive_their_stream_in_a_write),
         RULE(lines_of_one_packet_come_one_by_one),
         RULE(a_line_in_pieces_comes_whole),
         RULE(a_separator_that_overlaps_itself_is_found),
@@ -1157,6 +1290,7 @@ int main(int argc, char **argv) {
         RULE(closing_ends_what_is_under_way),
         RULE(a_cancelled_read_takes_nothing),
         RULE(a_cancelled_read_until_keeps_what_came),
+        RULE(a_cancellation_outranks_the_closing),
         RULE(a_cancelled_write_leaves_the_stream_usable),
         RULE(a_read_can_time_out),
         RULE(dropping_a_stream_closes_it),

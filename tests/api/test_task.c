@@ -80,6 +80,25 @@ static void the_error_of_the_body_is_that_of_the_task(void **state) {
     kolk_task_unref(plain);
 }
 
+static int return_minus_thousand(void *userdata, void **ret_result) {
+    (void)userdata;
+    (void)ret_result;
+    return -1000;
+}
+
+static int await_and_pass_on(void *userdata, void **ret_result) {
+    (void)ret_result;
+    return kolk_await(userdata, NULL);
+}
+
+/* A status that the library does not know is passed on as it is. */
+static void an_unknown_status_is_kept(void **state) {
+    struct fixture *f = *state;
+    kolk_task *inner = spawn(f, return_minus_thousand);
+    assert_int_equal(run_task(f, await_and_pass_on, kolk_task_as_future(inner)), -1000);
+    assert_int_equal(join(f, inner), -1000);
+}
+
 /* A failure that nobody reads is reported when the task is dropped. */
 static void an_unread_failure_is_reported(void **state) {
     struct fixture *f = *state;
@@ -419,6 +438,29 @@ static void a_task_can_be_cancelled_at_each_wait(void **state) {
     }
 }
 
+static int await_neighbour(void *userdata, void **ret_result) {
+    kolk_task **neighbour = userdata;
+    (void)ret_result;
+    return kolk_await(kolk_task_as_future(*neighbour), NULL);
+}
+
+/* Two tasks that wait for one another, which would be for ever. */
+static void spawn_circle(struct fixture *f, kolk_task *ret_circle[2]) {
+    ret_circle[0] = spawn_with(f, await_neighbour, &ret_circle[1]);
+    ret_circle[1] = spawn_with(f, await_neighbour, &ret_circle[0]);
+    drive_during(f, MS);
+}
+
+/* Tasks that wait for one another in a circle are cancelled with any of them. */
+static void a_circle_of_tasks_can_be_cancelled(void **state) {
+    struct fixture *f = *state;
+    kolk_task *circle[2];
+    spawn_circle(f, circle);
+    assert_int_equal(kolk_task_cancel(circle[0]), 1);
+    assert_int_equal(join(f, circle[0]), KOLK_ECANCELED);
+    assert_int_equal(join(f, circle[1]), KOLK_ECANCELED);
+}
+
 /* ---- What a task knows of itself ---- */
 
 static int record_current(void *userdata, void **ret_result) {
@@ -688,6 +730,43 @@ static void a_task_that_refuses_to_end_keeps_the_loop_open(void **state) {
     kolk_task_unref(task);
 }
 
+struct insistent {
+    int enough;
+    int waits;
+};
+
+static int insist_on_yielding(void *userdata, void **ret_result) {
+    struct insistent *self = userdata;
+    (void)ret_result;
+    while (!self->enough && ++self->waits < 100000)
+        kolk_sleep(0);
+    return 0;
+}
+
+/* A task that only ever lets others run keeps the loop open as well, and does not hang the close. */
+static void a_task_that_goes_on_yielding_keeps_the_loop_open(void **state) {
+    struct fixture *f = *state;
+    struct insistent insistent = {0, 0};
+    assert_int_equal(kolk_create_task(f->loop, insist_on_yielding, &insistent, NULL, NULL, NULL), 0);
+    drive_once(f);
+    assert_int_equal(kolk_loop_close(f->loop), KOLK_EBUSY);
+    assert_int_equal(kolk_loop_is_closed(f->loop), 0);
+    insistent.enough = 1;
+    assert_int_equal(kolk_loop_close(f->loop), 0);
+}
+
+/* Tasks that wait for one another in a circle do not keep the loop open. */
+static void a_circle_of_tasks_ends_with_the_loop(void **state) {
+    struct fixture *f = *state;
+    kolk_task *circle[2];
+    spawn_circle(f, circle);
+    assert_int_equal(kolk_loop_close(f->loop), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(kolk_task_result(circle[i], NULL), KOLK_ECANCELED);
+        kolk_task_unref(circle[i]);
+    }
+}
+
 static int spawn_another(void *userdata, void **ret_result) {
     struct scene *scene = userdata;
     (void)ret_result;
@@ -746,6 +825,36 @@ static void a_budget_counts_steps_of_tasks(void **state) {
     drive_during(f, MS);
 }
 
+/* ---- Deep chains: not a matter of reactor or mode ---- */
+
+static int await_next_or_sleep(void *userdata, void **ret_result) {
+    kolk_task **self = userdata;
+    (void)ret_result;
+    return self[1] ? kolk_await(kolk_task_as_future(self[1]), NULL) : kolk_sleep(1000 * SECOND);
+}
+
+static int cancel_another(void *userdata, void **ret_result) {
+    (void)ret_result;
+    return kolk_task_cancel(userdata) == 1 ? 0 : KOLK_EINVAL;
+}
+
+/* A long chain of tasks that wait for one another is cancelled on the stack of a task, which is small. */
+static void cancelling_a_long_chain_takes_no_stack(void **state) {
+    struct fixture *f = *state;
+    enum { LENGTH = 12000 }; /* Not many more have stacks where a process may have 65530 mappings. */
+    kolk_task **chain = calloc(LENGTH + 1, sizeof *chain);
+    for (int i = 0; i < LENGTH; i++)
+        chain[i] = spawn_with(f, await_next_or_sleep, &chain[i]);
+    drive_once(f);
+    assert_int_equal(run_task(f, cancel_another, chain[0]), 0);
+    drive_until(f, kolk_task_as_future(chain[0]));
+    for (int i = 0; i < LENGTH; i++) {
+        assert_int_equal(kolk_task_result(chain[i], NULL), KOLK_ECANCELED);
+        kolk_task_unref(chain[i]);
+    }
+    free(chain);
+}
+
 /* ---- kolk_run ---- */
 
 static int main_task(void *userdata, void **ret_result) {
@@ -788,6 +897,7 @@ int main(int argc, char **argv) {
         RULE(a_task_starts_on_the_next_turn),
         RULE(the_result_of_the_body_is_that_of_the_task),
         RULE(the_error_of_the_body_is_that_of_the_task),
+        RULE(an_unknown_status_is_kept),
         RULE(an_unread_failure_is_reported),
         RULE(awaiting_gives_the_outcome),
         RULE(a_future_that_is_done_is_not_waited_for),
@@ -807,6 +917,7 @@ int main(int argc, char **argv) {
         RULE(an_error_in_answer_to_a_cancellation_counts),
         RULE(a_cancellation_after_the_result_is_still_delivered),
         RULE(a_task_can_be_cancelled_at_each_wait),
+        RULE(a_circle_of_tasks_can_be_cancelled),
         RULE(the_current_task_is_the_one_that_runs),
         RULE(a_task_can_be_named),
         RULE(a_task_cannot_yield),
@@ -821,6 +932,8 @@ int main(int argc, char **argv) {
         RULE(closing_the_loop_ends_parked_tasks),
         RULE(a_clean_up_that_waits_is_seen_to_its_end),
         RULE(a_task_that_refuses_to_end_keeps_the_loop_open),
+        RULE(a_task_that_goes_on_yielding_keeps_the_loop_open),
+        RULE(a_circle_of_tasks_ends_with_the_loop),
         RULE(a_clean_up_may_try_to_make_tasks),
         RULE(many_tasks_take_turns),
         RULE(a_budget_counts_steps_of_tasks),
@@ -828,6 +941,7 @@ int main(int argc, char **argv) {
     static const struct rule plain[] = {
         RULE(run_makes_a_loop_for_one_task),
         RULE(run_gives_the_reason_of_a_failure),
+        RULE(cancelling_a_long_chain_takes_no_stack),
     };
     return run_matrix("task", matrix, COUNT(matrix)) + run_plain("run", plain, COUNT(plain));
 }

@@ -238,6 +238,36 @@ static void a_cancelled_task_cancels_what_it_waits_for(void **state) {
     kolk_future_unref(self.future);
 }
 
+static int has_recorded(void *userdata) { return ((struct fixture *)userdata)->recorded > 0; }
+
+/* A cancellation that comes while a late task is still ending counts more than that it was late. */
+static void a_cancellation_outranks_a_time_out(void **state) {
+    struct fixture *f = *state;
+    kolk_task *slow = spawn(f, end_slowly);
+    struct in_task self = {.f = f, .future = kolk_task_as_future(slow), .timeout_ns = 2 * MS};
+    kolk_task *task = spawn_with(f, wait_in_task, &self);
+    drive_for(f, has_recorded, f);
+    assert_record(f, "told");
+    assert_int_equal(kolk_task_cancel(task), 1);
+    assert_int_equal(join(f, task), KOLK_ECANCELED);
+    assert_record(f, "told ended");
+    kolk_task_unref(slow);
+}
+
+static int wait_for_oneself(void *userdata, void **ret_result) {
+    (void)ret_result;
+    record(userdata, "%s", kolk_status_name(kolk_wait_for(kolk_task_as_future(kolk_task_current()), 0, NULL)));
+    record(userdata, "%s", kolk_status_name(kolk_sleep(0)));
+    return 0;
+}
+
+/* A task that would wait for itself is refused, and not cancelled for it. */
+static void waiting_for_oneself_is_refused(void **state) {
+    struct fixture *f = *state;
+    assert_int_equal(run_task(f, wait_for_oneself, f), 0);
+    assert_record(f, "KOLK_EINVAL KOLK_OK");
+}
+
 /* Outside of a task there is nobody to wait. */
 static void outside_of_a_task_nobody_can_wait(void **state) {
     struct fixture *f = *state;
@@ -266,6 +296,8 @@ int main(int argc, char **argv) {
         RULE(a_dropped_wait_does_no_harm),
         RULE(a_task_waits_with_a_limit),
         RULE(a_cancelled_task_cancels_what_it_waits_for),
+        RULE(a_cancellation_outranks_a_time_out),
+        RULE(waiting_for_oneself_is_refused),
         RULE(outside_of_a_task_nobody_can_wait),
     };
     return run_matrix("wait_for", rules, COUNT(rules));

@@ -196,6 +196,25 @@ static void a_ring_for_a_closed_loop_is_harmless(void **state) {
     assert_int_equal(bell.destroyed, 2);
 }
 
+static void ignore(void *userdata) { (void)userdata; }
+
+static void ring_and_drop(void *userdata) {
+    struct bell *bell = userdata;
+    kolk_waker_wake(bell->waker);
+    bell->waker = kolk_waker_unref(bell->waker);
+}
+
+/* A waker that is rung and dropped while its loop closes is not answered, and goes. */
+static void a_ring_during_the_closing_is_harmless(void **state) {
+    struct fixture *f = *state;
+    struct bell bell;
+    hang_bell(f, &bell);
+    assert_int_equal(kolk_loop_call_later(f->loop, SECOND, ignore, &bell, ring_and_drop, NULL), 0);
+    assert_int_equal(kolk_loop_close(f->loop), 0);
+    assert_int_equal(bell.answers, 0);
+    assert_int_equal(bell.destroyed, 1);
+}
+
 /* NULL is no waker. */
 static void null_is_no_waker(void **state) {
     struct fixture *f = *state;
@@ -219,6 +238,7 @@ int main(int argc, char **argv) {
         RULE(a_dropped_waker_is_not_answered),
         RULE(the_answer_may_drop_its_waker),
         RULE(a_ring_for_a_closed_loop_is_harmless),
+        RULE(a_ring_during_the_closing_is_harmless),
         RULE(null_is_no_waker),
     };
     return run_matrix("waker", rules, COUNT(rules));
