@@ -1158,6 +1158,35 @@ static void burn_two_ms(void *userdata) {
     record(f, "burnt");
 }
 
+struct posted_count {
+    int called;
+    int destroyed;
+};
+
+static void count_posted(void *userdata) { ((struct posted_count *)userdata)->called++; }
+static void destroy_posted(void *userdata) { ((struct posted_count *)userdata)->destroyed++; }
+
+/* Calls from other threads count one by one against a budget; what a closing loop finds left over is released, not called. */
+static void posted_calls_count_one_by_one(void **state) {
+    struct fixture *f = *state;
+    struct posted_count count = {0, 0};
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(kolk_loop_call_soon_threadsafe(f->loop, count_posted, &count, destroy_posted), 0);
+    kolk_budget budget = {.size = sizeof budget, .max_items = 2};
+    kolk_progress progress;
+    assert_int_equal(kolk_loop_dispatch(f->loop, &budget, &progress), 0);
+    assert_int_equal(progress.items, 2);
+    assert_int_equal(progress.more, 1);
+    assert_int_equal(count.called, 2);
+    assert_int_equal(kolk_loop_call_soon_threadsafe(f->loop, count_posted, &count, destroy_posted), 0);
+    assert_int_equal(kolk_loop_dispatch(f->loop, &budget, &progress), 0);
+    assert_int_equal(count.called, 4);
+    assert_int_equal(count.destroyed, 4);
+    assert_int_equal(kolk_loop_close(f->loop), 0);
+    assert_int_equal(count.called, 4);
+    assert_int_equal(count.destroyed, 6);
+}
+
 /* A budget of time is looked at between items: at least one runs. */
 static void a_budget_of_time_is_kept(void **state) {
     struct fixture *f = *state;
@@ -1937,6 +1966,7 @@ int main(int argc, char **argv) {
         RULE(a_dispatch_takes_the_stop_before_it),
         RULE(dispatch_alone_is_enough),
         RULE(a_budget_of_items_is_kept),
+        RULE(posted_calls_count_one_by_one),
         RULE(a_budget_of_time_is_kept),
         RULE(a_budget_of_centuries_does_not_overflow),
         RULE(a_post_during_a_dispatch_is_more),
