@@ -13,10 +13,23 @@ int kolk_coroutine_new(kolk_loop *loop, kolk_coroutine_fn fn, void *userdata, ko
     stack where;
     void *place;
     if (status == 0)
-        status = acquire_stack(*loop, stack_size, sizeof(kolk_coroutine), where, place);
+        status = acquire_stack(*loop, stack_size, sizeof(fiber_coroutine), where, place);
     if (status < 0)
         return refuse(status, destroy, userdata);
-    *ret_coroutine = ::new (place) kolk_coroutine(*loop, where, stack_size, nullptr, fn, userdata, destroy);
+    *ret_coroutine = ::new (place)
+        fiber_coroutine(*loop, where, static_cast<char *>(place), stack_size, nullptr, fn, userdata, destroy);
+    return 0;
+}
+
+int kolk_foreign_coroutine_new(kolk_loop *loop, const kolk_coroutine_ops *ops, void *frame,
+                               kolk_coroutine **ret_coroutine) noexcept {
+    if (!valid_ops(ops))
+        return KOLK_EINVAL;
+    int status = ret_coroutine ? check_open(loop) : int(KOLK_EINVAL);
+    auto *made = status == 0 ? loop->objects.create<foreign_coroutine>(*loop, *ops, frame) : nullptr;
+    if (!made)
+        return refuse(status < 0 ? status : int(KOLK_ENOMEM), ops->destroy, frame);
+    *ret_coroutine = made;
     return 0;
 }
 
@@ -44,7 +57,16 @@ int kolk_coroutine_close(kolk_coroutine *self) noexcept {
 
 int kolk_coroutine_get_state(const kolk_coroutine *self) noexcept {
     int status = check_thread(self);
-    return status < 0 ? status : int(self->state);
+    return status < 0 ? status : int(const_cast<kolk_coroutine *>(self)->where_it_stands());
+}
+
+const char *kolk_coroutine_name(const kolk_coroutine *self) noexcept { return self ? self->name : ""; }
+
+int kolk_coroutine_set_name(kolk_coroutine *self, const char *name) noexcept {
+    int status = check_thread(self);
+    if (status == 0)
+        copy_name(self->name, name);
+    return status;
 }
 
 kolk_error *kolk_coroutine_error(const kolk_coroutine *self) noexcept {
@@ -62,14 +84,23 @@ int kolk_yield(void *value, void **ret_sent) noexcept {
     return self->yield(KOLK_COROUTINE_YIELDED, value, ret_sent);
 }
 
+int kolk_yield_from(kolk_coroutine *sub, void **ret_result) noexcept {
+    if (!sub)
+        return KOLK_EINVAL;
+    coroutine *self = this_thread.coroutine;
+    if (!self)
+        return KOLK_ENOTASK;
+    return self->yield_from(*sub, ret_result);
+}
+
 int kolk_raise(kolk_error *error) noexcept {
-    if (coroutine *self = this_thread.coroutine)
-        return self->raise(error);
+    if (this_thread.coroutine || this_thread.task)
+        return raise(error);
     int status = error ? error->status : int(KOLK_EUNSPECIFIED);
     unref(error);
     return status;
 }
 
-kolk_error *kolk_raised(void) noexcept { return this_thread.coroutine ? this_thread.coroutine->raised : nullptr; }
+kolk_error *kolk_raised(void) noexcept { return raised(); }
 
 } // extern "C"

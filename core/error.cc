@@ -1,5 +1,8 @@
 #include "core/error.hh"
 
+#include "core/task/task.hh"
+#include "core/text_writer.hh"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -21,8 +24,8 @@ constexpr row rows[] = {{KOLK_OK, "KOLK_OK"},
 };
 
 /* In the order of rows. Not const: the count is a member like any other, though nobody changes it. */
-constinit error statics[] = {{0, 0, 0, 0, {}, nullptr, "no error"},
-#define KOLK_STATIC(name, number, message) {0, number, 0, 0, {}, nullptr, message},
+constinit error statics[] = {{0, 0, 0, 0, {}, nullptr, "no error", "", ""},
+#define KOLK_STATIC(name, number, message) {0, number, 0, 0, {}, nullptr, message, "", ""},
                              KOLK_STATUSES(KOLK_STATIC)
 #undef KOLK_STATIC
 };
@@ -117,12 +120,38 @@ error *make_error(int status, int os, error *cause, const char *format, ...) noe
         if (void *memory = allocate(from, bytes)) {
             char *text = static_cast<char *>(memory) + sizeof(error);
             vsnprintf(text, size_t(length) + 1, format, again);
-            made =
-                ::new (memory) error{1, status < 0 ? status : KOLK_EUNSPECIFIED, os, uint32_t(bytes), from, ref(cause), text};
+            made = ::new (memory)
+                error{1, status < 0 ? status : KOLK_EUNSPECIFIED, os, uint32_t(bytes), from, ref(cause), text, "", ""};
+            if (const kolk_task *running = this_thread.task)
+                copy_name(made->task, running->name());
         }
     }
     va_end(again);
     return made ? made : static_error(status);
+}
+
+error *make_error_at(int status, error *cause, const char *location, const char *message) noexcept {
+    error *made = make_error(status, 0, cause, "%s", message ? message : status_message(status));
+    if (made->bytes && location)
+        made->location = location;
+    return made;
+}
+
+size_t format_error(const error *self, char *text, size_t size) noexcept {
+    text_writer out(text, size);
+    if (!self)
+        out.add("no error\n");
+    for (const error *at = self; at; at = at->cause) {
+        out.add("%s%s: %s", at == self ? "" : "caused by ", status_name(at->status), at->message);
+        if (at->os)
+            out.add(" (errno %d)", at->os);
+        if (at->task[0])
+            out.add(", in task '%s'", at->task);
+        if (at->location[0])
+            out.add(", at %s", at->location);
+        out.add("\n");
+    }
+    return out.length();
 }
 
 int deliver(error *what, error **ret_error) noexcept {

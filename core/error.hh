@@ -18,6 +18,8 @@ struct kolk_error {
     kolk::allocator from; /* the process default at the time: it may be replaced later */
     kolk_error *cause;    /* owned */
     const char *message;  /* behind this struct, or static */
+    const char *location; /* static */
+    char task[32];        /* the name of the one that was running */
 };
 
 namespace kolk {
@@ -43,6 +45,12 @@ error *unref(error *self) noexcept; /* returns nullptr */
  * borrowed. */
 [[nodiscard]] [[gnu::format(printf, 4, 5)]] error *make_error(int status, int os, error *cause, const char *format,
                                                               ...) noexcept;
+
+/* The same with the place where it is made. */
+[[nodiscard]] error *make_error_at(int status, error *cause, const char *location, const char *message) noexcept;
+
+/* Everything about it as text. Returns the length of the whole. */
+[[nodiscard]] size_t format_error(const error *self, char *text, size_t size) noexcept;
 
 /* Hands an error to an optional out parameter, taking the caller's reference either way. Returns its status. */
 int deliver(error *what, error **ret_error) noexcept;

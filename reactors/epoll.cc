@@ -154,6 +154,7 @@ const kolk_reactor_ops epoll_reactor = {
     .after_fork = epoll_after_fork,
     .submit = nullptr,
     .cancel = nullptr,
+    .now = nullptr,
 };
 
 } // namespace

@@ -233,6 +233,7 @@ const kolk_reactor_ops libevent_reactor = {
     .after_fork = libevent_after_fork,
     .submit = nullptr,
     .cancel = nullptr,
+    .now = nullptr,
 };
 
 } // namespace

@@ -168,6 +168,7 @@ const kolk_reactor_ops poll_reactor = {
     .after_fork = nullptr,
     .submit = nullptr,
     .cancel = nullptr,
+    .now = nullptr,
 };
 
 } // namespace

@@ -137,6 +137,7 @@ const kolk_reactor_ops select_reactor = {
     .after_fork = nullptr,
     .submit = nullptr,
     .cancel = nullptr,
+    .now = nullptr,
 };
 
 } // namespace

@@ -1,7 +1,10 @@
 #include "core/coroutine/coroutine.hh"
 
 #include "core/error.hh"
+#include "core/task/sleep.hh"
 #include "core/task/task.hh"
+
+#include <string.h>
 
 using namespace kolk;
 
@@ -16,37 +19,64 @@ int acquire_stack(loop &on, size_t stack_size, size_t object_size, stack &ret_st
     return 0;
 }
 
+void copy_name(char (&ret_name)[32], const char *text) noexcept {
+    strncpy(ret_name, text ? text : "", sizeof ret_name - 1);
+    ret_name[sizeof ret_name - 1] = 0;
+}
+
+int raise(error *what) noexcept {
+    if (!what)
+        what = static_error(KOLK_EUNSPECIFIED);
+    int status = what->status;
+    thread_state &here = this_thread;
+    error *&slot = here.coroutine ? here.coroutine->raised : here.raised;
+    unref(slot);
+    slot = what;
+    return status;
+}
+
+error *raised() noexcept { return this_thread.coroutine ? this_thread.coroutine->raised : this_thread.raised; }
+
 } // namespace kolk
 
-kolk_coroutine::kolk_coroutine(loop &on, stack where, size_t size, kolk_task *body_of, kolk_coroutine_fn body, void *data,
-                               kolk_destroy_fn release) noexcept
-    : counted(on), task(body_of), memory(where), stack_size(size), fn(body), userdata(data), destroy(release) {
-    /* The stack begins below whatever object this is the last part of. */
-    char *top = body_of ? reinterpret_cast<char *>(body_of) : reinterpret_cast<char *>(this);
+kolk_coroutine::~kolk_coroutine() { kolk::unref(raised); }
+
+fiber_coroutine::fiber_coroutine(loop &on, stack where, char *top, size_t size, kolk_task *body_of, kolk_coroutine_fn body,
+                                 void *data, kolk_destroy_fn release) noexcept
+    : coroutine(on, nullptr, body_of), memory(where), stack_size(size), fn(body), userdata(data), destroy(release) {
     prepare_fiber(context, where.low, top, run, this);
 }
 
-kolk_coroutine::~kolk_coroutine() {
+fiber_coroutine::~fiber_coroutine() {
     destroy_userdata(destroy, userdata);
-    kolk::unref(raised);
     forget_fiber(context);
 }
 
+foreign_coroutine::~foreign_coroutine() {
+    if (ops->destroy)
+        ops->destroy(frame);
+}
+
 void kolk_coroutine::ref() noexcept {
-    if (task)
+    if (embedded)
         task->ref();
     else
         refs++;
 }
 
 void kolk_coroutine::unref() noexcept {
-    if (task)
+    if (embedded)
         return task->unref();
-    if (refs == 1 && state == KOLK_COROUTINE_SUSPENDED) {
+    if (refs == 1 && state == KOLK_COROUTINE_CREATED && !task) {
+        error *what = make_error(KOLK_ENOTSTARTED, 0, nullptr, "a coroutine was never started: %s", name[0] ? name : "(no name)");
+        owner->report(*what);
+        kolk::unref(what);
+    }
+    if (refs == 1 && state == KOLK_COROUTINE_SUSPENDED && !task) {
         int status = close();
         /* One that yields instead of ending cannot be freed: its stack is in use. It is told once more, then given up; the loop
          * keeps the memory. */
-        if (status == KOLK_EYIELD && (status = close()) == KOLK_EYIELD) {
+        if (status == KOLK_EYIELD && (status = close()) == KOLK_EYIELD && !ops) {
             error *what =
                 make_error(KOLK_EYIELD, 0, nullptr, "a coroutine that was dropped went on yielding; its stack is lost");
             owner->report(*what);
@@ -57,15 +87,21 @@ void kolk_coroutine::unref() noexcept {
     if (--refs > 0)
         return;
     loop &on = *owner;
-    stack where = memory;
-    size_t size = stack_size;
-    this->~kolk_coroutine();
-    on.stacks.release(where, size);
+    if (ops) {
+        auto *self = static_cast<foreign_coroutine *>(this);
+        on.objects.destroy(self);
+    } else {
+        auto *self = static_cast<fiber_coroutine *>(this);
+        stack where = self->memory;
+        size_t size = self->stack_size;
+        self->~fiber_coroutine();
+        on.stacks.release(where, size);
+    }
     on.object_gone();
 }
 
-void kolk_coroutine::run(void *argument) noexcept {
-    auto &self = *static_cast<kolk_coroutine *>(argument);
+void fiber_coroutine::run(void *argument) noexcept {
+    auto &self = *static_cast<fiber_coroutine *>(argument);
     void *result = nullptr;
     int status = self.fn(self.userdata, &result);
     self.state = KOLK_COROUTINE_CLOSED;
@@ -76,27 +112,53 @@ void kolk_coroutine::run(void *argument) noexcept {
         self.raised = kolk::unref(self.raised);
     if (status < 0 && !self.raised)
         self.raised = error_of(status);
+    if (coroutine *outer = self.outer) {
+        coroutine &all = self.find_outermost();
+        all.innermost = outer;
+        self.outer = nullptr;
+        this_thread.coroutine = outer;
+        leave_fiber(self.context, outer->context);
+    }
     leave_fiber(self.context, self.task ? *self.owner->home : *self.resumer);
 }
 
-int kolk_coroutine::resume(int how, void *sent, void **ret_value) noexcept {
-    if (state == KOLK_COROUTINE_RUNNING || task)
+/* Each one on the way is brought nearer, so that the next search is short. */
+kolk_coroutine &kolk_coroutine::find_outermost() noexcept {
+    coroutine *at = this;
+    while (at->outermost != at) {
+        at->outermost = at->outermost->outermost;
+        at = at->outermost;
+    }
+    return *at;
+}
+
+int kolk_coroutine::check_resumable() const noexcept {
+    if (state == KOLK_COROUTINE_RUNNING || task || outer)
         return KOLK_EBUSY;
-    if (state == KOLK_COROUTINE_CLOSED)
-        return KOLK_EEXITED;
+    return state == KOLK_COROUTINE_CLOSED ? int(KOLK_EEXITED) : 0;
+}
+
+int kolk_coroutine::resume(int how, void *sent, void **ret_value) noexcept {
+    if (int status = check_resumable(); status < 0)
+        return status;
     if (state == KOLK_COROUTINE_CREATED && sent)
         return KOLK_ENOTSTARTED;
     refs++; /* it may drop the last other reference to itself */
     thread_state &here = this_thread;
-    coroutine *outer = here.coroutine;
-    fiber this_stack;
-    resumer = &running_fiber(*owner, this_stack);
-    step = how;
-    value = sent;
-    state = KOLK_COROUTINE_RUNNING;
-    here.coroutine = this;
-    switch_fiber(*resumer, context);
-    here.coroutine = outer;
+    coroutine *resuming = here.coroutine;
+    coroutine *inside = innermost;
+    inside->step = how;
+    inside->value = sent;
+    inside->state = state = KOLK_COROUTINE_RUNNING;
+    if (ops) {
+        static_cast<foreign_coroutine *>(this)->go_on(how);
+    } else {
+        fiber this_stack;
+        resumer = &running_fiber(*owner, this_stack);
+        here.coroutine = inside;
+        switch_fiber(*resumer, inside->context);
+        here.coroutine = resuming;
+    }
     int what = step;
     if (ret_value && what >= 0)
         *ret_value = value;
@@ -105,13 +167,11 @@ int kolk_coroutine::resume(int how, void *sent, void **ret_value) noexcept {
 }
 
 int kolk_coroutine::throw_in(kolk_error &error, void **ret_value) noexcept {
-    if (state == KOLK_COROUTINE_RUNNING || task)
-        return KOLK_EBUSY;
-    if (state == KOLK_COROUTINE_CLOSED)
-        return KOLK_EEXITED;
+    if (int status = check_resumable(); status < 0)
+        return status;
     kolk::ref(&error);
-    kolk::unref(raised);
-    raised = &error;
+    kolk::unref(innermost->raised);
+    innermost->raised = &error;
     if (state == KOLK_COROUTINE_CREATED) {
         state = KOLK_COROUTINE_CLOSED;
         return error.status;
@@ -131,10 +191,11 @@ int kolk_coroutine::close() noexcept {
 }
 
 int kolk_coroutine::yield(int what, void *handed_out, void **ret_sent) noexcept {
-    step = what;
-    value = handed_out;
-    state = KOLK_COROUTINE_SUSPENDED;
-    switch_fiber(context, *resumer);
+    coroutine &all = outer ? find_outermost() : *this;
+    all.step = what;
+    all.value = handed_out;
+    state = all.state = KOLK_COROUTINE_SUSPENDED;
+    switch_fiber(context, *all.resumer);
     if (step < 0)
         return step;
     if (ret_sent)
@@ -142,9 +203,100 @@ int kolk_coroutine::yield(int what, void *handed_out, void **ret_sent) noexcept 
     return 0;
 }
 
+/* Comes back when `sub` has ended. */
+int kolk_coroutine::delegate_to_fiber(kolk_coroutine &sub) noexcept {
+    coroutine &all = find_outermost();
+    coroutine *inside = sub.innermost;
+    sub.outer = this;
+    sub.outermost = &all;
+    all.innermost = inside;
+    inside->step = 0;
+    inside->value = nullptr;
+    sub.state = inside->state = KOLK_COROUTINE_RUNNING;
+    this_thread.coroutine = inside;
+    switch_fiber(context, inside->context);
+    return sub.step;
+}
+
+/* The same where there is no way to the inside of `sub` but through it: everything is passed on by hand. */
+int kolk_coroutine::drive(kolk_coroutine &sub, void **ret_result) noexcept {
+    void *sent = nullptr;
+    int how = 0;
+    for (;;) {
+        void *out = nullptr;
+        int what = how < 0 ? sub.throw_in(*raised, &out) : sub.resume(0, sent, &out);
+        if (what <= KOLK_COROUTINE_RETURNED) {
+            *ret_result = out;
+            return what;
+        }
+        sent = nullptr;
+        if (!task) {
+            how = yield(what, out, &sent);
+        } else if (what == KOLK_COROUTINE_YIELDED) {
+            how = raise(static_error(KOLK_EYIELD));
+        } else {
+            how = out ? await(*static_cast<future *>(out)) : sleep(*task, 0);
+        }
+        if (how < 0 && (!raised || raised->status != how))
+            raise(error_of(how));
+    }
+}
+
+int kolk_coroutine::yield_from(kolk_coroutine &sub, void **ret_result) noexcept {
+    if (sub.owner != owner)
+        return KOLK_EINVAL;
+    if (int status = sub.check_resumable(); status < 0)
+        return status;
+    sub.refs++;
+    void *result = nullptr;
+    int status;
+    if (sub.ops || task) {
+        status = drive(sub, &result);
+    } else {
+        status = delegate_to_fiber(sub);
+        result = sub.value;
+    }
+    if (status < 0)
+        raise(kolk::ref(sub.raised ? sub.raised : error_of(status)));
+    else if (ret_result)
+        *ret_result = result;
+    sub.unref();
+    return status;
+}
+
 int kolk_coroutine::raise(kolk_error *error) noexcept {
     kolk_error *what = error ? error : static_error(KOLK_EUNSPECIFIED);
     kolk::unref(raised);
     raised = what;
     return what->status;
+}
+
+/* The table's function runs on the stack of whoever resumes: no coroutine of ours is current meanwhile, and what it raises is
+ * kept beside the thread. */
+void foreign_coroutine::go_on(int how) noexcept {
+    thread_state &here = this_thread;
+    coroutine *resuming = here.coroutine;
+    error *outside = here.raised;
+    here.coroutine = nullptr;
+    here.raised = how < 0 ? kolk::ref(raised) : nullptr;
+    void *out = nullptr;
+    int what = ops->resume(frame, how, value, &out);
+    error *inside = here.raised;
+    here.raised = outside;
+    here.coroutine = resuming;
+    raised = kolk::unref(raised);
+    if (what > KOLK_COROUTINE_RETURNED) {
+        kolk::unref(inside);
+        state = KOLK_COROUTINE_SUSPENDED;
+    } else {
+        state = KOLK_COROUTINE_CLOSED;
+        if (what < 0 && inside && inside->status == what)
+            raised = inside;
+        else
+            kolk::unref(inside);
+        if (what < 0 && !raised)
+            raised = error_of(what);
+    }
+    step = what;
+    value = out;
 }

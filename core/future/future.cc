@@ -54,6 +54,7 @@ struct done_callback final : ready_item, resource {
 namespace kolk {
 
 constinit const future_kind bare_future = {
+    "future",
     [](future &self) noexcept {
         self.end_cancelled();
         return true;
@@ -66,16 +67,41 @@ constinit const future_kind bare_future = {
 
 kolk_future::~kolk_future() {
     /* Whoever awaits holds a reference, so only callbacks can be left: of a future that was never done. */
+    if (callbacks > 0 && !owner->closed()) [[unlikely]] {
+        auto *what = make_error(KOLK_EPENDING, 0, nullptr, "a future was dropped before it was done; callbacks waiting: %u", callbacks);
+        owner->report(*what);
+        kolk::unref(what);
+    }
     while (ready_item *item = waiters.pop_front())
         static_cast<done_callback *>(item)->drop();
-    if (state == outcome::error) {
+    if (state == outcome::result) {
+        destroy_userdata(destroy_value, value);
+    } else if (state != outcome::pending) {
         auto *what = static_cast<kolk_error *>(value);
         if (unread)
             owner->report(*what);
         kolk::unref(what);
-    } else {
-        destroy_userdata(destroy_value, value);
     }
+    if (notes) {
+        destroy_userdata(notes->destroy_datum, notes->datum);
+        owner->objects.destroy(notes);
+    }
+}
+
+annotations *kolk_future::annotate() noexcept {
+    if (!notes)
+        notes = owner->objects.create<annotations>(*this);
+    return notes;
+}
+
+int kolk_future::set_datum(void *datum, kolk_destroy_fn destroy) noexcept {
+    if (!annotate()) {
+        destroy_userdata(destroy, datum);
+        return KOLK_ENOMEM;
+    }
+    void *old = std::exchange(notes->datum, datum);
+    destroy_userdata(std::exchange(notes->destroy_datum, destroy), old);
+    return 0;
 }
 
 int kolk_future::result(void **ret_result) noexcept {
@@ -97,7 +123,7 @@ int kolk_future::result(void **ret_result) noexcept {
 
 kolk_error *kolk_future::error() noexcept {
     if (state == outcome::cancelled)
-        return static_error(KOLK_ECANCELED);
+        return value ? static_cast<kolk_error *>(value) : static_error(KOLK_ECANCELED);
     if (state != outcome::error)
         return nullptr;
     unread = false;
@@ -124,14 +150,17 @@ void kolk_future::fail(kolk_error *error) noexcept {
     settle(outcome::error);
 }
 
-void kolk_future::end_cancelled() noexcept { settle(outcome::cancelled); }
+void kolk_future::end_cancelled(kolk_error *words) noexcept {
+    value = words;
+    settle(outcome::cancelled);
+}
 
 void kolk_future::finish_like(kolk_future &other) noexcept {
     switch (other.state) {
     case outcome::error:
         return fail(kolk::ref(other.error()));
     case outcome::cancelled:
-        return end_cancelled();
+        return end_cancelled(kolk::ref(static_cast<kolk_error *>(other.value)));
     default:
         return finish(other.value, nullptr);
     }

@@ -4,6 +4,7 @@
  * appends the whole list to the loop's ready queue, in O(1): nobody is called from inside. */
 #pragma once
 
+#include "core/future/annotations.hh"
 #include "core/loop/loop.hh"
 
 #include <kolk/future.h>
@@ -14,6 +15,7 @@ enum class outcome : uint8_t { pending, result, error, cancelled };
 
 /* What the different things that are futures do differently. */
 struct future_kind {
+    const char *name; /* for those who list what is awaited */
     /* Asks a pending one to end. It may be done when this returns, or later. Never allocates. Says whether the request was
      * taken. */
     bool (*cancel)(::kolk_future &self) noexcept;
@@ -21,6 +23,7 @@ struct future_kind {
     void (*dispose)(::kolk_future &self) noexcept;
     /* A future of the user's, which set_result may finish. */
     bool bare;
+    bool task = false;
 };
 
 extern const future_kind bare_future;
@@ -28,13 +31,15 @@ extern const future_kind bare_future;
 } // namespace kolk
 
 struct kolk_future : kolk::counted {
+    uint32_t callbacks = 0;
     const kolk::future_kind *kind;
+    void *value = nullptr; /* the result, or the kolk_error, owned; of a cancelled one, too, if there are words */
+    kolk_destroy_fn destroy_value = nullptr; /* of results */
+    kolk::annotations *notes = nullptr;
+    kolk::ready_queue waiters;
     kolk::outcome state = kolk::outcome::pending;
     bool unread = false; /* an error that nobody has asked for */
-    uint32_t callbacks = 0;
-    void *value = nullptr; /* the result, or the kolk_error, owned */
-    kolk_destroy_fn destroy_value = nullptr;
-    kolk::ready_queue waiters;
+    uint16_t tail = 0;   /* of a step task: the size of its state, which lies behind it */
 
     explicit kolk_future(kolk::loop &on, const kolk::future_kind &what = kolk::bare_future) noexcept
         : counted(on), kind(&what) {}
@@ -55,7 +60,7 @@ struct kolk_future : kolk::counted {
     /* Each finishes a pending future. */
     void finish(void *result, kolk_destroy_fn destroy) noexcept;
     void fail(kolk_error *error) noexcept; /* takes the reference */
-    void end_cancelled() noexcept;
+    void end_cancelled(kolk_error *words = nullptr) noexcept; /* takes the reference */
     /* With the outcome of one that is done; a result stays that one's. */
     void finish_like(kolk_future &other) noexcept;
 
@@ -68,6 +73,11 @@ struct kolk_future : kolk::counted {
     }
     [[nodiscard]] int add_callback(kolk_future_fn fn, void *userdata, kolk_destroy_fn destroy) noexcept;
     [[nodiscard]] int remove_callbacks(kolk_future_fn fn, void *userdata) noexcept;
+
+    /* Made at the first call; nullptr when memory is gone. */
+    [[nodiscard]] kolk::annotations *annotate() noexcept;
+    [[nodiscard]] int set_datum(void *datum, kolk_destroy_fn destroy) noexcept;
+    [[nodiscard]] void *datum() const noexcept { return notes ? notes->datum : nullptr; }
 
   private:
     void settle(kolk::outcome how) noexcept;

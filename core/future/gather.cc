@@ -87,6 +87,7 @@ void gathering::let_go(resource &self) noexcept {
 }
 
 constinit const future_kind gathering::kind_of_gathering = {
+    "gather",
     [](future &self) noexcept {
         auto &mine = static_cast<gathering &>(self);
         mine.cancelling = true;

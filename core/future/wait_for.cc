@@ -56,6 +56,7 @@ struct limited final : future, timer_node, resource {
 };
 
 constinit const future_kind limited::kind_of_limited = {
+    "wait_for",
     [](future &self) noexcept {
         auto &mine = static_cast<limited &>(self);
         mine.cancelling = mine.inner->cancel();

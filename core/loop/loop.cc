@@ -35,11 +35,13 @@ class kolk_loop::turns {
         this_thread.loop = &of;
         this_thread.task = nullptr;
         this_thread.coroutine = nullptr;
+        this_thread.raised = nullptr;
     }
     ~turns() {
         this_thread.loop = outer_.loop;
         this_thread.task = outer_.task;
         this_thread.coroutine = outer_.coroutine;
+        this_thread.raised = outer_.raised;
         of_->running_ = false;
         of_->host_sleeps_ = of_->handle_fd_ >= 0;
         of_->touched();
@@ -81,6 +83,10 @@ int kolk_loop::open(const kolk_reactor_ops &ops, const kolk_loop_options &option
     int status = selector_.open(ops, options.host);
     if (status < 0)
         return status;
+    if (!clock_ && selector_.has_clock()) {
+        clock_ = [](void *selector) { return static_cast<kolk_selector *>(selector)->now(); };
+        clock_userdata_ = &selector_;
+    }
     wake_fd_ = wake_fd_open();
     if (wake_fd_ < 0)
         return status_of_errno(-wake_fd_);
@@ -284,6 +290,35 @@ int kolk_loop::run_once() noexcept {
         stopping_ = false;
     }
     return leave(result);
+}
+
+/* The rest of the turn that is under way belongs to the turns in here: what they do not get to, the outer one goes on with. */
+int kolk_loop::run_nested(kolk_future &future) noexcept {
+    if (!running_ || this_thread.loop != this || &future == this_thread.task)
+        return KOLK_EINVAL;
+    if (closing_)
+        return KOLK_ECLOSED;
+    future.ref();
+    const kolk_future *outer = until_;
+    fiber *outer_home = home;
+    bool limited = std::exchange(limited_turn_, false);
+    int status = 0;
+    {
+        turns scope(*this);
+        run_turn();
+        until_ = &future;
+        if (!stopping_)
+            run_turns(status);
+        until_ = outer;
+    }
+    running_ = true;
+    host_sleeps_ = false;
+    home = outer_home;
+    limited_turn_ = limited;
+    if (status == 0 && !future.done())
+        status = KOLK_EPENDING;
+    future.unref();
+    return status;
 }
 
 int kolk_loop::prepare(kolk_plan &ret_plan) noexcept {

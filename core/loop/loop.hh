@@ -68,6 +68,8 @@ struct kolk_loop final {
     [[nodiscard]] int run_forever() noexcept;
     [[nodiscard]] int run_until_complete(kolk_future &future) noexcept;
     [[nodiscard]] int run_once() noexcept;
+    /* From inside a turn. */
+    [[nodiscard]] int run_nested(kolk_future &future) noexcept;
     void stop() noexcept { stopping_ = true; }
     [[nodiscard]] int close() noexcept;
 

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 struct kolk_coroutine;
+struct kolk_error;
 struct kolk_loop;
 struct kolk_task;
 
@@ -15,6 +16,7 @@ struct thread_state {
     kolk_loop *loop;
     kolk_task *task;
     kolk_coroutine *coroutine;
+    kolk_error *raised; /* owned: by the step of a task or coroutine without a stack that is running, when it is no coroutine */
 };
 
 /* Reached by one instruction: a library that is loaded late finds room for it in the space that libc keeps spare. */

@@ -23,6 +23,7 @@ constexpr member members[] = {
     {KOLK_REACTOR_AFTER_FORK, offsetof(kolk_reactor_ops, after_fork), "after_fork"},
     {KOLK_REACTOR_SUBMIT, offsetof(kolk_reactor_ops, submit), "submit"},
     {KOLK_REACTOR_SUBMIT, offsetof(kolk_reactor_ops, cancel), "cancel"},
+    {KOLK_REACTOR_CLOCK, offsetof(kolk_reactor_ops, now), "now"},
 };
 
 constexpr uint32_t required_size = offsetof(kolk_reactor_ops, collect) + sizeof(kolk_reactor_ops::collect);
@@ -68,9 +69,10 @@ int copy_reactor(const kolk_reactor_ops *ops, const char *origin, kolk_reactor_o
     for (const member &each : members) {
         char *function = reinterpret_cast<char *>(&copy) + each.offset;
         constexpr char none[sizeof copy.open] = {};
-        if (each.bit && !(copy.caps & each.bit))
+        /* Half a pointer is none: the table may end in the middle of one. */
+        if (each.offset + sizeof none > ops->size || (each.bit && !(copy.caps & each.bit)))
             memcpy(function, none, sizeof none);
-        else if (memcmp(function, none, sizeof none) == 0)
+        if (memcmp(function, none, sizeof none) == 0 && (!each.bit || copy.caps & each.bit))
             return deliver(make_error(KOLK_EPLUGIN, 0, nullptr, "%s: the table %s '%s', which is missing", origin,
                                       each.bit ? "announces" : "needs", each.name),
                            ret_error);

@@ -8,6 +8,9 @@
 using namespace kolk;
 
 void kolk_selector::close() noexcept {
+    if (has_clock())
+        closed_at_ = now();
+    closed_ = true;
     if (ops_)
         ops_->close(state_);
     state_ = nullptr;

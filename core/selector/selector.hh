@@ -51,6 +51,10 @@ struct kolk_selector final {
     [[nodiscard]] int wait(int64_t timeout_ns) noexcept;
     [[nodiscard]] int get_fd() noexcept;
 
+    /* Whether time is what the reactor says; and what it says, or said when it was closed. */
+    [[nodiscard]] bool has_clock() const noexcept { return ops_ && ops_->caps & KOLK_REACTOR_CLOCK; }
+    [[nodiscard]] int64_t now() const noexcept { return closed_ ? closed_at_ : ops_->now(state_); }
+
     /* The registration that an event is for, nullptr when it has ended. An invalid descriptor is not watched any more. */
     [[nodiscard]] kolk::selector_slot *lookup(const kolk_ready &event) noexcept {
         uint32_t fd = uint32_t(event.token);
@@ -78,6 +82,8 @@ struct kolk_selector final {
     kolk::allocator memory_;
     const kolk_reactor_ops *ops_ = nullptr;
     void *state_ = nullptr;
+    bool closed_ = false;
+    int64_t closed_at_ = 0;
     kolk::selector_slot **pages_ = nullptr; /* capacity_ / page_size of them, all there */
     uint32_t capacity_ = 0;
     uint32_t count_ = 0;

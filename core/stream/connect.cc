@@ -105,7 +105,7 @@ struct opening {
         error *why;
         int status = open_connection(*this_thread.task, self.request, made, why);
         if (status < 0)
-            return this_thread.task->body.raise(why);
+            return raise(why);
         *ret_result = made;
         return 0;
     }
@@ -122,16 +122,15 @@ int open_connection_async(loop &on, const connect_request &request, future *&ret
     auto *what = on.objects.create<opening>(on, request);
     if (!what)
         return KOLK_ENOMEM;
+    kolk_task_options options = {};
+    options.name = "open_connection";
+    options.destroy_result = [](void *result) { static_cast<stream *>(result)->unref(); };
     task *connecting;
-    int status = create_task(
-        on, opening::run, what, opening::release, 0, [](void *result) noexcept { static_cast<stream *>(result)->unref(); },
-        connecting);
+    int status = create_task(on, opening::run, what, opening::release, {&options, nullptr}, connecting);
     if (status < 0) {
         opening::release(what);
         return status;
     }
-    connecting->set_name("open_connection");
-    connecting->start();
     ret_future = connecting;
     return 0;
 }

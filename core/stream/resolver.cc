@@ -19,10 +19,10 @@ struct lookup final : job, inbox_item {
         int status = KOLK_EPENDING;
 
         wait(lookup &which, task &self, addresses &found_here) noexcept
-            : parking{let_go}, of(&which), who(&self), found(&found_here) {
+            : parking{let_go, "host name"}, of(&which), who(&self), found(&found_here) {
             which.ear = this;
         }
-        static bool let_go(parking &self) noexcept {
+        static bool let_go(parking &self, task &) noexcept {
             if (lookup *on_its_way = static_cast<wait &>(self).of)
                 on_its_way->ear = nullptr;
             return false;

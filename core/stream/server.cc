@@ -33,7 +33,7 @@ struct connection {
             return 0;
         }
         error *why = self.via->failure;
-        return why && why->status == status ? this_thread.task->body.raise(kolk::ref(why)) : status;
+        return why && why->status == status ? raise(kolk::ref(why)) : status;
     }
 
     static void release(void *userdata) noexcept {
@@ -179,13 +179,14 @@ int kolk_server::serve(int fd, const socket_address &peer) noexcept {
         via->unref();
         return KOLK_ENOMEM;
     }
+    kolk_task_options options = {};
+    options.stack_size = stack_size;
     task *runner;
-    status = create_task(*owner, connection::run, what, connection::release, stack_size, nullptr, runner);
+    status = create_task(*owner, connection::run, what, connection::release, {&options, reinterpret_cast<void *>(fn)}, runner);
     if (status < 0) {
         connection::release(what);
         return status;
     }
-    runner->start();
     runner->unref();
     return 0;
 }

@@ -15,8 +15,8 @@ constexpr size_t first_buffer = 4096;
 struct direction_wait final : parking {
     ready_item **place;
 
-    explicit direction_wait(ready_item *&where) noexcept : parking{let_go}, place(&where) {}
-    static bool let_go(parking &self) noexcept {
+    direction_wait(ready_item *&where, const char *what) noexcept : parking{let_go, what}, place(&where) {}
+    static bool let_go(parking &self, task &) noexcept {
         *static_cast<direction_wait &>(self).place = nullptr;
         return false;
     }
@@ -117,7 +117,7 @@ int kolk_stream::wait(task &self, ready_item *&place, uint32_t event) noexcept {
             return status;
     }
     place = &self;
-    direction_wait waiting(place);
+    direction_wait waiting(place, event == KOLK_EVENT_READ ? "stream read" : "stream write");
     int status = self.park(waiting);
     place = nullptr;
     /* A cancellation is delivered once, so nothing may come before it. */
@@ -298,7 +298,7 @@ struct request {
             return 0;
         }
         error *what = self.on->failure;
-        return what && what->status == result ? current.body.raise(kolk::ref(what)) : int(result);
+        return what && what->status == result ? raise(kolk::ref(what)) : int(result);
     }
 
     static void release(void *userdata) noexcept {
@@ -314,14 +314,14 @@ int start(stream &on, void *memory, size_t size, bool reads, future *&ret_future
     auto *what = on.owner->objects.create<request>(on, memory, size, reads);
     if (!what)
         return KOLK_ENOMEM;
+    kolk_task_options options = {};
+    options.name = reads ? "stream_read" : "stream_write";
     task *runner;
-    int status = create_task(*on.owner, request::run, what, request::release, 0, nullptr, runner);
+    int status = create_task(*on.owner, request::run, what, request::release, {&options, nullptr}, runner);
     if (status < 0) {
         request::release(what);
         return status;
     }
-    runner->set_name(reads ? "stream_read" : "stream_write");
-    runner->start();
     ret_future = runner;
     return 0;
 }

@@ -11,14 +11,14 @@ struct waiting_task final : parking, permit_wait {
     task *who;
     bool granted = false;
 
-    explicit waiting_task(task &self) noexcept : parking{let_go}, permit_wait(wake_up), who(&self) {}
+    explicit waiting_task(task &self) noexcept : parking{let_go, "semaphore"}, permit_wait(wake_up), who(&self) {}
 
     static void wake_up(permit_wait &self) noexcept {
         auto &mine = static_cast<waiting_task &>(self);
         mine.granted = true;
         mine.who->wake();
     }
-    static bool let_go(parking &self) noexcept {
+    static bool let_go(parking &self, task &) noexcept {
         auto &mine = static_cast<waiting_task &>(self);
         if (mine.linked())
             mine.unlink();
@@ -41,6 +41,7 @@ struct permit_future final : future, permit_wait {
 };
 
 constinit const future_kind permit_future::kind_of_permit = {
+    "semaphore",
     [](future &self) noexcept {
         auto &mine = static_cast<permit_future &>(self);
         mine.unlink();

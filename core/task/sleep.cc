@@ -9,23 +9,20 @@ namespace {
 struct sleeping final : parking, timer_node {
     task *who;
 
-    explicit sleeping(task &sleeper) noexcept : parking{let_go}, timer_node(awake), who(&sleeper) {}
+    explicit sleeping(task &sleeper) noexcept : parking{let_go, "sleep"}, timer_node(awake), who(&sleeper) {}
 
-    static void awake(ready_item &item, bool) noexcept { static_cast<sleeping &>(item).who->step(); }
+    static void awake(ready_item &item, bool) noexcept { static_cast<sleeping &>(item).who->step_fiber(); }
 
-    static bool let_go(parking &self) noexcept {
+    static bool let_go(parking &self, task &) noexcept {
         auto &mine = static_cast<sleeping &>(self);
         mine.who->owner->stop_timer(mine);
         return false;
     }
 };
 
-/* A wait that is over at once: the task is on the ready queue, behind everyone who is there. */
-constinit parking ready_again{[](parking &) noexcept { return false; }};
-
 [[gnu::noinline]] int let_others_run(task &self) noexcept {
     self.wake();
-    int status = self.park(ready_again);
+    int status = self.park(lets_others_run);
     if (status < 0 && static_cast<ready_item &>(self).linked()) [[unlikely]]
         static_cast<ready_item &>(self).unlink();
     return status;
@@ -47,6 +44,7 @@ struct sleep_future final : future, timer_node {
 };
 
 constinit const future_kind sleep_future::kind_of_sleep = {
+    "sleep",
     [](future &self) noexcept {
         auto &mine = static_cast<sleep_future &>(self);
         mine.owner->stop_timer(mine);

@@ -1,49 +1,39 @@
 #include "core/task/task.hh"
 
 #include "core/error.hh"
-
-#include <string.h>
+#include "core/task/local.hh"
+#include "core/task/scope.hh"
+#include "core/task/task_group.hh"
 
 using namespace kolk;
 
-namespace {
-
-/* A future that a task waits for. The task itself is in the future's list. */
-struct awaited final : parking {
-    explicit awaited(future &of) noexcept : parking{let_go, &of} {}
-
-    static bool let_go(parking &self) noexcept { return self.what->cancel(); }
-};
-
-} // namespace
-
 namespace kolk {
 
-constinit const future_kind task_future = {
+constinit parking awaits_future{[](parking &, task &who) noexcept { return who.awaiting->cancel(); }, "future"};
+constinit parking lets_others_run{[](parking &, task &) noexcept { return false; }, "others"};
+
+constinit const future_kind fiber_task_kind = {
+    "task",
     [](future &self) noexcept { return static_cast<task &>(self).request_cancel(); },
     [](future &self) noexcept {
-        auto &ending = static_cast<task &>(self);
+        auto &ending = static_cast<fiber_task &>(self);
         loop &on = *ending.owner;
-        stack where = ending.body.memory;
-        size_t size = ending.body.stack_size;
-        ending.~kolk_task();
+        if (!ending.body->embedded) {
+            ending.body->unref();
+            return dispose_of(ending);
+        }
+        auto &body = static_cast<fiber_coroutine &>(*ending.body);
+        stack where = body.memory;
+        size_t size = body.stack_size;
+        body.~fiber_coroutine();
+        ending.~fiber_task();
         on.stacks.release(where, size);
         on.object_gone(); /* the coroutine */
         on.object_gone(); /* the future */
     },
     false,
+    true,
 };
-
-int create_task(loop &on, kolk_coroutine_fn fn, void *userdata, kolk_destroy_fn destroy, size_t stack_size,
-                kolk_destroy_fn destroy_result, task *&ret_task) noexcept {
-    stack where;
-    void *place;
-    int status = acquire_stack(on, stack_size, sizeof(task), where, place);
-    if (status < 0)
-        return status;
-    ret_task = ::new (place) task(on, where, stack_size, fn, userdata, destroy, destroy_result);
-    return 0;
-}
 
 int await(future &what) noexcept {
     if (what.done())
@@ -58,27 +48,95 @@ int await(future &what) noexcept {
         return KOLK_EINVAL;
     int status = 0;
     if (current) {
-        awaited waiting(what);
+        current->awaiting = &what;
         what.waiters.push_back(*current);
-        status = current->park(waiting);
+        status = current->park(awaits_future);
+        current->awaiting = nullptr;
         if (status < 0 && static_cast<ready_item *>(current)->linked())
             static_cast<ready_item *>(current)->unlink();
     } else {
-        /* No task drives this one: whoever resumes it is told what it waits for. */
+        /* No task parks this one: whoever resumes it is told what it waits for. */
         while (status == 0 && !what.done())
             status = inside->yield(KOLK_COROUTINE_AWAITING, &what, nullptr);
     }
     return status;
 }
 
+int create_task(loop &on, kolk_coroutine_fn fn, void *userdata, kolk_destroy_fn destroy, const task_plan &plan,
+                task *&ret_task) noexcept {
+    stack where;
+    void *place;
+    int status = acquire_stack(on, plan.stack_size(), sizeof(fiber_task) + sizeof(fiber_coroutine), where, place);
+    if (status < 0)
+        return status;
+    char *top = static_cast<char *>(place);
+    auto *made = static_cast<fiber_task *>(place); /* the coroutine lies behind it */
+    auto *body = ::new (static_cast<void *>(made + 1))
+        fiber_coroutine(on, where, top, plan.stack_size(), made, fn, userdata, nullptr);
+    ::new (place) fiber_task(on, *body, plan.address, plan.destroy_result());
+    status = plan.start(*made);
+    if (status < 0) {
+        made->unref();
+        return status;
+    }
+    body->destroy = destroy;
+    ret_task = made;
+    return 0;
+}
+
+int create_task_of(coroutine &body, const task_plan &plan, task *&ret_task) noexcept {
+    loop &on = *body.owner;
+    task *made;
+    if (body.ops)
+        made = on.objects.create<stackless_task>(on, driven_coroutine_ops, &body, plan.destroy_result());
+    else
+        made = on.objects.create<fiber_task>(on, body, plan.address, plan.destroy_result());
+    if (!made)
+        return KOLK_ENOMEM;
+    body.ref();
+    int status = plan.start(*made);
+    if (status == 0 && body.name[0] && !made->name()[0]) {
+        if (made->annotate())
+            copy_name(made->notes->name, body.name);
+        else
+            status = KOLK_ENOMEM;
+    }
+    if (status < 0) {
+        made->unref();
+        return status;
+    }
+    body.task = made;
+    ret_task = made;
+    return 0;
+}
+
+int task_plan::check(const loop &on) const noexcept {
+    return options && options->group ? options->group->check_spawn(on) : 0;
+}
+
+int task_plan::start(task &made) const noexcept {
+    bool named = options && options->name && options->name[0];
+    bool located = options && options->location;
+    task_group *group = options ? options->group : nullptr;
+    task *maker = this_thread.task;
+    local_values *locals = maker && maker->notes && maker->owner == made.owner ? maker->notes->locals : nullptr;
+    if (named || located || group || locals) [[unlikely]] {
+        annotations *notes = made.annotate();
+        if (!notes)
+            return KOLK_ENOMEM;
+        if (named)
+            copy_name(notes->name, options->name);
+        notes->location = located ? options->location : nullptr;
+        if (locals)
+            notes->locals = &locals->ref();
+        if (group)
+            group->add(made);
+    }
+    made.start();
+    return 0;
+}
+
 } // namespace kolk
-
-kolk_task::kolk_task(loop &on, stack where, size_t stack_size, kolk_coroutine_fn fn, void *userdata, kolk_destroy_fn destroy,
-                     kolk_destroy_fn result_destroy) noexcept
-    : kolk_future(on, task_future), ready_item(run_step), innermost(&body),
-      body(on, where, stack_size, this, fn, userdata, destroy), destroy_result(result_destroy), name("") {}
-
-void kolk_task::run_step(ready_item &item, bool) noexcept { static_cast<kolk_task &>(item).step(); }
 
 void kolk_task::start() noexcept {
     ref();
@@ -86,36 +144,61 @@ void kolk_task::start() noexcept {
     owner->make_ready(*this);
 }
 
-void kolk_task::step() noexcept {
-    if (body.state == KOLK_COROUTINE_CREATED && must_cancel) {
-        body.state = KOLK_COROUTINE_CLOSED;
-        body.step = KOLK_ECANCELED;
-        return ended();
+bool kolk_task::started() const noexcept {
+    return on_fiber() ? static_cast<const fiber_task *>(this)->body->state != KOLK_COROUTINE_CREATED
+                      : parked || this_thread.task == this || done();
+}
+
+void kolk_task::run_fiber(ready_item &item, bool) noexcept { static_cast<kolk_task &>(item).step_fiber(); }
+
+void kolk_task::step_fiber() noexcept {
+    auto &self = static_cast<fiber_task &>(*this);
+    if (self.body->state == KOLK_COROUTINE_CREATED && must_cancel) {
+        self.body->state = KOLK_COROUTINE_CLOSED;
+        self.body->step = KOLK_ECANCELED;
+        return self.fiber_ended();
     }
     thread_state &here = this_thread;
     owner->fetch_ahead();
-    here.coroutine = innermost;
+    here.coroutine = self.innermost;
     here.task = this;
-    body.state = KOLK_COROUTINE_RUNNING;
-    switch_fiber(*owner->home, innermost->context);
+    self.body->state = KOLK_COROUTINE_RUNNING;
+    switch_fiber(*owner->home, self.innermost->context);
     /* Whoever comes back here need not be the one that was sent: see park(). */
-    task *last = here.task;
+    auto *last = static_cast<fiber_task *>(here.task);
     here.coroutine = nullptr;
     here.task = nullptr;
-    if (last->body.state == KOLK_COROUTINE_CLOSED)
-        last->ended();
+    if (last->body->state == KOLK_COROUTINE_CLOSED)
+        last->fiber_ended();
+}
+
+void fiber_task::fiber_ended() noexcept {
+    kolk_error *why = body->step < 0 ? kolk::ref(body->raised) : nullptr;
+    if (body->embedded) {
+        auto *mine = static_cast<fiber_coroutine *>(body);
+        destroy_userdata(std::exchange(mine->destroy, nullptr), mine->userdata);
+    } else {
+        body->task = nullptr;
+    }
+    ended(body->step, body->value, why);
 }
 
 bool kolk_task::refuse(parking &what) noexcept {
-    must_cancel = false;
-    if (owner->closing() && refused++ >= most_refusals)
+    if (must_cancel || owner->closing()) {
+        must_cancel = false;
+        if (owner->closing() && refused++ >= most_refusals)
+            return false;
+        raise_cancel_words();
+        return !what.cancel(what, *this);
+    }
+    if (what.patient || !is_cancelled_for_good(scope()))
         return false;
-    return !what.cancel(what);
+    (void)what.cancel(what, *this);
+    return true;
 }
 
 kolk_task *kolk_task::awaited_task() const noexcept {
-    future *what = parked ? parked->what : nullptr;
-    return what && what->kind == &task_future && !what->done() ? static_cast<kolk_task *>(what) : nullptr;
+    return awaiting && awaiting->kind->task && !awaiting->done() ? static_cast<kolk_task *>(awaiting) : nullptr;
 }
 
 /* Wakes it to the next wait that returns KOLK_ECANCELED, whatever it waits for. */
@@ -128,10 +211,20 @@ bool kolk_task::tell() noexcept {
     return true;
 }
 
+void kolk_task::interrupt() noexcept {
+    if (!parked)
+        return;
+    bool patient = parked->patient;
+    (void)parked->cancel(*parked, *this);
+    if (!patient)
+        tell();
+}
+
 /* A task that awaits another passes the request on to that one, and so forth: the last of the chain is told. A loop and not
  * recursion, because chains may be long and we may be on a fiber. Where a chain leads back to itself, or through a gather to a
- * task that is being asked already, nobody would ever be told; there the request stops and that task is. */
-bool kolk_task::request_cancel() noexcept {
+ * task that is being asked already, nobody would ever be told; there the request stops and that task is. A shield on the way
+ * holds the request until it is left. */
+bool kolk_task::request_cancel(const kolk_scope *origin) noexcept {
     uint64_t before = owner->cancel_passes; /* requests of the same occasion have larger numbers, as long as one is under way */
     bool nested = owner->cancelling > 0;
     if (!nested)
@@ -146,31 +239,64 @@ bool kolk_task::request_cancel() noexcept {
             return at->pass == mine ? at->tell() : true;
         at->pass = mine;
         at->cancels++;
+        if (at->scoped && hold_at_shield(*at, at == this ? origin : nullptr))
+            return true;
         kolk_task *next = at->awaited_task();
         if (!next)
             break;
         at = next;
     }
     owner->cancelling++;
-    bool woken = at->parked && at->parked->cancel(*at->parked);
+    bool woken = at->parked && at->parked->cancel(*at->parked, *at);
     owner->cancelling--;
     return woken || at->tell();
 }
 
-void kolk_task::ended() noexcept {
-    static_cast<link<task_tag> *>(this)->unlink();
-    destroy_userdata(body.destroy, body.userdata);
-    body.destroy = nullptr;
-    if (body.step >= 0)
-        finish(body.value, destroy_result);
-    else if (body.step == KOLK_ECANCELED)
-        end_cancelled();
-    else
-        fail(kolk::ref(body.raised));
-    unref();
+void kolk_task::set_cancel_words(const char *message) noexcept {
+    for (kolk_task *at = this; at; at = at->awaited_task()) {
+        kolk_error *words = message ? make_error(KOLK_ECANCELED, 0, nullptr, "%s", message) : nullptr;
+        if (words && !words->bytes)
+            words = nullptr;
+        if (words ? at->annotate() : at->notes)
+            kolk::unref(std::exchange(at->notes->cancel_words, words));
+        else
+            kolk::unref(words);
+        if (at->awaited_task() == this)
+            break;
+    }
 }
 
-void kolk_task::set_name(const char *text) noexcept {
-    strncpy(name, text ? text : "", sizeof name - 1);
-    name[sizeof name - 1] = 0;
+void kolk_task::raise_cancel_words() noexcept {
+    if (notes && notes->cancel_words && this_thread.task == this)
+        kolk::raise(kolk::ref(notes->cancel_words));
+}
+
+uint32_t kolk_task::uncancel() noexcept {
+    if (cancels > 0 && --cancels == 0) {
+        must_cancel = false;
+        if (notes)
+            notes->cancel_words = kolk::unref(notes->cancel_words);
+        if (scoped)
+            forget_held_requests(*this);
+    }
+    return cancels;
+}
+
+void kolk_task::ended(int status, void *result, kolk_error *why) noexcept {
+    static_cast<link<task_tag> *>(this)->unlink();
+    if (scoped)
+        leave_all_scopes(*this);
+    if (status >= 0)
+        finish(result, destroy_value);
+    else if (status == KOLK_ECANCELED)
+        end_cancelled(why && why->bytes ? why : nullptr);
+    else
+        fail(why ? why : error_of(status));
+    if (notes && notes->locals) {
+        notes->locals->unref(*owner);
+        notes->locals = nullptr;
+    }
+    if (notes && notes->group)
+        notes->group->member_ended(*this);
+    unref();
 }

@@ -37,7 +37,7 @@ MEMBER(kolk_reactor_config, reserved, 4);
 MEMBER(kolk_reactor_config, allocator, 8);
 MEMBER(kolk_reactor_config, host, 16);
 
-SIZE(kolk_reactor_ops, 96);
+SIZE(kolk_reactor_ops, 104);
 MEMBER(kolk_reactor_ops, size, 0);
 MEMBER(kolk_reactor_ops, abi, 4);
 MEMBER(kolk_reactor_ops, name, 8);
@@ -51,6 +51,7 @@ MEMBER(kolk_reactor_ops, get_fd, 64);
 MEMBER(kolk_reactor_ops, after_fork, 72);
 MEMBER(kolk_reactor_ops, submit, 80);
 MEMBER(kolk_reactor_ops, cancel, 88);
+MEMBER(kolk_reactor_ops, now, 96);
 
 SIZE(kolk_loop_options, 56);
 MEMBER(kolk_loop_options, size, 0);
@@ -81,12 +82,50 @@ MEMBER(kolk_selector_key, fd, 0);
 MEMBER(kolk_selector_key, events, 4);
 MEMBER(kolk_selector_key, data, 8);
 
-SIZE(kolk_task_options, 32);
+SIZE(kolk_task_options, 48);
 MEMBER(kolk_task_options, size, 0);
 MEMBER(kolk_task_options, reserved, 4);
 MEMBER(kolk_task_options, name, 8);
 MEMBER(kolk_task_options, stack_size, 16);
 MEMBER(kolk_task_options, destroy_result, 24);
+MEMBER(kolk_task_options, location, 32);
+MEMBER(kolk_task_options, group, 40);
+
+SIZE(kolk_coroutine_ops, 32);
+MEMBER(kolk_coroutine_ops, size, 0);
+MEMBER(kolk_coroutine_ops, reserved, 4);
+MEMBER(kolk_coroutine_ops, kind, 8);
+MEMBER(kolk_coroutine_ops, resume, 16);
+MEMBER(kolk_coroutine_ops, destroy, 24);
+
+SIZE(kolk_step, 16);
+MEMBER(kolk_step, at, 0);
+MEMBER(kolk_step, status, 4);
+MEMBER(kolk_step, future, 8);
+
+SIZE(kolk_completion, 16);
+MEMBER(kolk_completion, future, 0);
+MEMBER(kolk_completion, tag, 8);
+
+SIZE(kolk_task_info, 240);
+MEMBER(kolk_task_info, size, 0);
+MEMBER(kolk_task_info, state, 4);
+MEMBER(kolk_task_info, parent, 8);
+MEMBER(kolk_task_info, awaited, 16);
+MEMBER(kolk_task_info, cancelling, 24);
+MEMBER(kolk_task_info, reserved, 28);
+MEMBER(kolk_task_info, kind, 32);
+MEMBER(kolk_task_info, name, 48);
+MEMBER(kolk_task_info, awaits, 80);
+MEMBER(kolk_task_info, location, 144);
+
+
+SIZE(kolk_sim_options, 32);
+MEMBER(kolk_sim_options, size, 0);
+MEMBER(kolk_sim_options, reserved, 4);
+MEMBER(kolk_sim_options, seed, 8);
+MEMBER(kolk_sim_options, start_ns, 16);
+MEMBER(kolk_sim_options, lateness_ns, 24);
 
 SIZE(kolk_connect_options, 24);
 MEMBER(kolk_connect_options, size, 0);
@@ -143,6 +182,20 @@ VALUE(KOLK_COROUTINE_RETURNED, 0);
 VALUE(KOLK_COROUTINE_YIELDED, 1);
 VALUE(KOLK_COROUTINE_AWAITING, 2);
 
+VALUE(KOLK_TASK_STARTING, 0);
+VALUE(KOLK_TASK_READY, 1);
+VALUE(KOLK_TASK_RUNNING, 2);
+VALUE(KOLK_TASK_WAITING, 3);
+VALUE(KOLK_TASK_ENDED, 4);
+
+VALUE(KOLK_ALL_COMPLETED, 0);
+VALUE(KOLK_FIRST_COMPLETED, 1);
+VALUE(KOLK_FIRST_ERROR, 2);
+
+VALUE(KOLK_SCOPE_LEVEL, 1);
+VALUE(KOLK_SCOPE_SHIELD, 2);
+VALUE(KOLK_TASK_GROUP_LEVEL, 1);
+
 VALUE(KOLK_EVENT_READ, 1);
 VALUE(KOLK_EVENT_WRITE, 2);
 VALUE(KOLK_EVENT_EDGE, 4);
@@ -156,6 +209,7 @@ VALUE(KOLK_REACTOR_WAIT_ANYWHERE, 4);
 VALUE(KOLK_REACTOR_GET_FD, 8);
 VALUE(KOLK_REACTOR_AFTER_FORK, 16);
 VALUE(KOLK_REACTOR_SUBMIT, 32);
+VALUE(KOLK_REACTOR_CLOCK, 64);
 
 VALUE(KOLK_GATHER_RETURN_ERRORS, 1);
 VALUE(KOLK_NEVER, INT64_C(9223372036854775807));

@@ -30,6 +30,11 @@
 #define KOLK_VERSION_MINOR 1 /**< Minor part of the version of these headers. */
 #define KOLK_VERSION_PATCH 0 /**< Patch part of the version of these headers. */
 
+/** Where this is written, as text: "crawl.c:120". For members and parameters named `location`. */
+#define KOLK_HERE KOLK_HERE_(__FILE__, __LINE__)
+#define KOLK_HERE_(file, line) KOLK_HERE__(file, line) /**< Part of #KOLK_HERE. */
+#define KOLK_HERE__(file, line) file ":" #line         /**< Part of #KOLK_HERE. */
+
 #ifdef __cplusplus
 extern "C" {
 #endif

@@ -47,6 +47,34 @@ typedef enum kolk_coroutine_step {
 } kolk_coroutine_step;
 
 /**
+ * What a coroutine of another kind can do: a Lua thread, a Python generator, a C++20 coroutine, a function with a state. It can
+ * then be driven like one on a stack of its own, by hand or by a task.
+ */
+typedef struct kolk_coroutine_ops {
+    uint32_t size;     /**< sizeof(kolk_coroutine_ops). */
+    uint32_t reserved; /**< 0. */
+    const char *kind;  /**< What it is called where tasks are listed: "lua". Static. */
+
+    /**
+     * Continues it until it ends, yields or waits. Never called while it is running, nor after it has ended.
+     *
+     * @param frame      As given when it was made.
+     * @param status     0, or the status of an error that is thrown in; kolk_raised() has it. When it waited for a future: 0
+     *                   says that the future is done, and a status that it is not to wait any longer.
+     * @param sent       What was sent; NULL where nothing is.
+     * @param ret_value  Receives the value that goes with the step; NULL stands there already.
+     * @return #KOLK_COROUTINE_RETURNED with its result; #KOLK_COROUTINE_YIELDED with a value; #KOLK_COROUTINE_AWAITING with the
+     *         future it waits for, which it keeps alive, or with NULL to let everyone else who is ready run once; or the status
+     *         it failed with. `return kolk_raise(error)` adds words.
+     */
+    int (*resume)(void *frame, int status, void *sent, void **ret_value);
+
+    /** Releases the frame, once: when it has ended, or when it is dropped without. After `resume` was told #KOLK_ECANCELED, if
+     * it had been started. May be NULL. */
+    void (*destroy)(void *frame);
+} kolk_coroutine_ops;
+
+/**
  * Makes a coroutine. No code of it runs.
  *
  * @param loop           Whose stacks it uses.
@@ -61,11 +89,25 @@ typedef enum kolk_coroutine_step {
 KOLK_API int kolk_coroutine_new(kolk_loop *loop, kolk_coroutine_fn fn, void *userdata, kolk_destroy_fn destroy,
                                 size_t stack_size, kolk_coroutine **ret_coroutine) KOLK_NOEXCEPT;
 
+/**
+ * Makes a coroutine of another kind. No code of it runs.
+ *
+ * @param loop           Where it belongs.
+ * @param ops            What it can do. Static.
+ * @param frame          Handed to @p ops. @ref owned_by_callee through kolk_coroutine_ops::destroy, also when this call fails.
+ * @param ret_coroutine  Receives the coroutine. @ref owned_by_caller.
+ * @return 0; #KOLK_EINVAL, also for a table of the wrong size; #KOLK_ENOMEM, #KOLK_ECLOSED, #KOLK_ETHREAD, #KOLK_EFORKED.
+ * @threads{loop} @since 0.1
+ */
+KOLK_API int kolk_foreign_coroutine_new(kolk_loop *loop, const kolk_coroutine_ops *ops, void *frame,
+                                        kolk_coroutine **ret_coroutine) KOLK_NOEXCEPT;
+
 /** One more owner. Accepts NULL. Returns @p self. @threads{loop} @since 0.1 */
 KOLK_API kolk_coroutine *kolk_coroutine_ref(kolk_coroutine *self) KOLK_NOEXCEPT;
 
 /**
- * One owner fewer. Accepts NULL. The last one closes a suspended coroutine first, so that its clean-up runs.
+ * One owner fewer. Accepts NULL. The last one closes a suspended coroutine first, so that its clean-up runs. One that was never
+ * started, nor closed, is reported to the loop's exception handler as #KOLK_ENOTSTARTED: somebody forgot to await it.
  *
  * @return NULL; @p self on a wrong thread, where nothing is done.
  * @threads{loop} @since 0.1
@@ -118,6 +160,19 @@ KOLK_API int kolk_coroutine_close(kolk_coroutine *self) KOLK_NOEXCEPT;
 /** Where it stands: a #kolk_coroutine_state; #KOLK_EINVAL for NULL. @threads{loop} @since 0.1 */
 KOLK_API int kolk_coroutine_get_state(const kolk_coroutine *self) KOLK_NOEXCEPT;
 
+/** Its name, for reports; "" when it has none. @threads{loop} @since 0.1 */
+KOLK_API const char *kolk_coroutine_name(const kolk_coroutine *self) KOLK_NOEXCEPT;
+
+/**
+ * Names it. A task that is made of it takes the name over.
+ *
+ * @param self  The coroutine.
+ * @param name  Copied, up to 31 bytes; NULL: no name.
+ * @return 0; #KOLK_EINVAL, #KOLK_ETHREAD, #KOLK_EFORKED.
+ * @threads{loop} @since 0.1
+ */
+KOLK_API int kolk_coroutine_set_name(kolk_coroutine *self, const char *name) KOLK_NOEXCEPT;
+
 /** The error it ended with, or NULL. @ref borrowed from the coroutine. @threads{loop} @since 0.1 */
 KOLK_API kolk_error *kolk_coroutine_error(const kolk_coroutine *self) KOLK_NOEXCEPT;
 
@@ -134,6 +189,21 @@ KOLK_API kolk_coroutine *kolk_coroutine_current(void) KOLK_NOEXCEPT;
  * @threads{loop} @since 0.1
  */
 KOLK_API int kolk_yield(void *value, void **ret_sent) KOLK_NOEXCEPT;
+
+/**
+ * Inside a coroutine: runs another one to its end, and lets whoever drives this one talk to that one: what it yields is handed
+ * out, what is sent or thrown goes to it, and so does the end when this one is closed. Delegation may be a thousand levels
+ * deep; resuming costs the same as without. Python's `yield from`; inside a task, which has nobody to hand values to, it is
+ * `await`.
+ *
+ * @param sub         The coroutine. @ref borrowed: it is kept alive meanwhile. Until this returns nobody else can resume it.
+ * @param ret_result  Receives its return value; may be NULL.
+ * @return 0 or the status that it ended with (kolk_raised() has the words); #KOLK_ENOTASK outside of a coroutine, #KOLK_EBUSY
+ *         when it is running or delegated to already, #KOLK_EEXITED when it had ended before, #KOLK_EYIELD when it yielded
+ *         inside a task; #KOLK_EINVAL for NULL or one of another loop.
+ * @threads{loop} @since 0.1
+ */
+KOLK_API int kolk_yield_from(kolk_coroutine *sub, void **ret_result) KOLK_NOEXCEPT;
 
 /**
  * Inside a coroutine: remembers @p error as the reason it is about to fail, and returns its status, so that

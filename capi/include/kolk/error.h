@@ -92,6 +92,20 @@ KOLK_API const char *kolk_status_message(int status) KOLK_NOEXCEPT;
 KOLK_API int kolk_error_new(int status, const char *message, kolk_error *cause, kolk_error **ret_error) KOLK_NOEXCEPT;
 
 /**
+ * kolk_error_new() with the place where it is made.
+ *
+ * @param status     As in kolk_error_new().
+ * @param message    As in kolk_error_new().
+ * @param cause      As in kolk_error_new().
+ * @param location   #KOLK_HERE. Static. NULL: none.
+ * @param ret_error  As in kolk_error_new().
+ * @return as kolk_error_new().
+ * @threads{any} @since 0.1
+ */
+KOLK_API int kolk_error_new_at(int status, const char *message, kolk_error *cause, const char *location,
+                               kolk_error **ret_error) KOLK_NOEXCEPT;
+
+/**
  * The static error object of a status: general message, no cause. Never fails, never allocates; ref and unref do nothing.
  *
  * @threads{any} @since 0.1
@@ -115,6 +129,24 @@ KOLK_API int kolk_error_os(const kolk_error *self) KOLK_NOEXCEPT;
 
 /** The error that caused this one, or NULL. @ref borrowed from @p self. @threads{any} @since 0.1 */
 KOLK_API kolk_error *kolk_error_cause(const kolk_error *self) KOLK_NOEXCEPT;
+
+/** Where it was made, as given to kolk_error_new_at(); "" when nobody said. @threads{any} @since 0.1 */
+KOLK_API const char *kolk_error_location(const kolk_error *self) KOLK_NOEXCEPT;
+
+/** The name of the task that was running when it was made; "" when there was none, or it had none. @threads{any} @since 0.1 */
+KOLK_API const char *kolk_error_task(const kolk_error *self) KOLK_NOEXCEPT;
+
+/**
+ * Everything that is known about an error as text: one line for it and one for each cause, with names of statuses, tasks and
+ * places.
+ *
+ * @param self  The error; NULL: "no error".
+ * @param text  Receives as much as fits, always ended by NUL. May be NULL when @p size is 0.
+ * @param size  Bytes there is room for.
+ * @return the length of the whole text without the NUL; #KOLK_EINVAL.
+ * @threads{any} @since 0.1
+ */
+KOLK_API int kolk_error_format(const kolk_error *self, char *text, size_t size) KOLK_NOEXCEPT;
 
 #ifdef __cplusplus
 }

@@ -76,10 +76,11 @@ KOLK_API kolk_error *kolk_future_error(kolk_future *self) KOLK_NOEXCEPT;
 /**
  * Finishes a pending future with a result.
  *
- * @param self     The future; tasks refuse, they get their result from their coroutine.
+ * @param self     The future. Tasks refuse, they get their result from their coroutine; so do futures of operations.
  * @param result   Handed to who asks. @ref owned_by_callee through @p destroy.
  * @param destroy  May be NULL. Called when the future is gone, or when this call fails.
- * @return 0; #KOLK_EALREADY when it is done, #KOLK_ENOTSUP for a task, #KOLK_EINVAL, #KOLK_ETHREAD, #KOLK_EFORKED.
+ * @return 0; #KOLK_EALREADY when it is done or follows another, #KOLK_ENOTSUP when something else finishes it, #KOLK_EINVAL,
+ *         #KOLK_ETHREAD, #KOLK_EFORKED.
  * @threads{loop} @since 0.1
  */
 KOLK_API int kolk_future_set_result(kolk_future *self, void *result, kolk_destroy_fn destroy) KOLK_NOEXCEPT;
@@ -128,6 +129,86 @@ KOLK_API int kolk_future_add_done_callback(kolk_future *self, kolk_future_fn fn,
  */
 KOLK_API int kolk_future_remove_done_callback(kolk_future *self, kolk_future_fn fn, void *userdata) KOLK_NOEXCEPT;
 
+/**
+ * Keeps something with a future, for whoever has the future in hand: what a request was about. Replaces what was there.
+ *
+ * @param self     The future, pending or done, a task too.
+ * @param datum    @ref owned_by_callee through @p destroy.
+ * @param destroy  May be NULL. Called when it is replaced, when the future is gone, or when this call fails.
+ * @return 0; #KOLK_ENOMEM, #KOLK_EINVAL, #KOLK_ETHREAD, #KOLK_EFORKED.
+ * @threads{loop} @since 0.1
+ */
+KOLK_API int kolk_future_set_datum(kolk_future *self, void *datum, kolk_destroy_fn destroy) KOLK_NOEXCEPT;
+
+/** What kolk_future_set_datum() keeps there, or NULL. @ref borrowed. @threads{loop} @since 0.1 */
+KOLK_API void *kolk_future_datum(const kolk_future *self) KOLK_NOEXCEPT;
+
+/**
+ * Called with a result, to make the next one of it.
+ *
+ * @param result    Of the future before. Its owner is kept until @p next is gone.
+ * @param userdata  As given to kolk_future_then().
+ * @param next      The future that kolk_future_then() returned. May be finished here, with kolk_future_set_result() or
+ *                  kolk_future_set_error(), or made to follow another with kolk_future_follow(). @ref borrowed.
+ * @return 0: @p next gets @p result, unless it was finished here or follows another. #KOLK_EPENDING: it will be finished later
+ *         by somebody who has taken a reference. Another negative status: @p next fails with it, unless it was finished here or
+ *         follows another; with #KOLK_ECANCELED it is cancelled.
+ */
+typedef int (*kolk_then_fn)(void *result, void *userdata, kolk_future *next);
+
+/**
+ * Called with an error, to make a result of it after all.
+ *
+ * @param error     What happened; cancellation too. @ref borrowed.
+ * @param userdata  As given to kolk_future_catch().
+ * @param next      As in #kolk_then_fn.
+ * @return as #kolk_then_fn, with NULL as the result that @p next gets.
+ */
+typedef int (*kolk_catch_fn)(kolk_error *error, void *userdata, kolk_future *next);
+
+/**
+ * A future for what comes after @p self: when that has a result, @p fn is called through the loop. An error or cancellation
+ * goes past @p fn to the returned future, as with a promise of JavaScript, and counts as read. The returned future need not be
+ * kept for @p fn to be called. Nobody can finish it before that. Cancelling it cancels what it waits for: @p self, or what it
+ * follows; if that is done already, or nothing, it ends itself.
+ *
+ * @param self        @ref borrowed: referenced until it has failed or the returned future is gone.
+ * @param fn          Called once, or not at all: not when the loop is closed.
+ * @param userdata    Handed to @p fn. @ref owned_by_callee through @p destroy.
+ * @param destroy     May be NULL. Called after @p fn, or when it will not be called, or when this call fails.
+ * @param ret_future  Receives the future. @ref owned_by_caller.
+ * @return 0; #KOLK_ENOMEM, #KOLK_EINVAL, #KOLK_ECLOSED, #KOLK_ETHREAD, #KOLK_EFORKED.
+ * @threads{loop} @since 0.1
+ */
+KOLK_API int kolk_future_then(kolk_future *self, kolk_then_fn fn, void *userdata, kolk_destroy_fn destroy,
+                              kolk_future **ret_future) KOLK_NOEXCEPT;
+
+/**
+ * The same for errors: @p fn is called when @p self failed or was cancelled, a result goes past it.
+ *
+ * @param self        As in kolk_future_then().
+ * @param fn          As in kolk_future_then().
+ * @param userdata    As in kolk_future_then().
+ * @param destroy     As in kolk_future_then().
+ * @param ret_future  As in kolk_future_then().
+ * @return as kolk_future_then().
+ * @threads{loop} @since 0.1
+ */
+KOLK_API int kolk_future_catch(kolk_future *self, kolk_catch_fn fn, void *userdata, kolk_destroy_fn destroy,
+                               kolk_future **ret_future) KOLK_NOEXCEPT;
+
+/**
+ * Lets a pending future end as another one does, and nobody else finish it. Cancelling it cancels @p other. Futures that follow
+ * each other in a circle stay pending until one of them is cancelled.
+ *
+ * @param self   A future that kolk_future_set_result() could finish. It need not be kept for others to see it end.
+ * @param other  @ref borrowed: referenced until it has failed or @p self is gone, for a result stays its own.
+ * @return 0; #KOLK_EALREADY when @p self is done or follows one already; #KOLK_ENOTSUP as kolk_future_set_result();
+ *         #KOLK_ENOMEM, #KOLK_EINVAL (also for itself or a future of another loop), #KOLK_ECLOSED, #KOLK_ETHREAD, #KOLK_EFORKED.
+ * @threads{loop} @since 0.1
+ */
+KOLK_API int kolk_future_follow(kolk_future *self, kolk_future *other) KOLK_NOEXCEPT;
+
 /** kolk_gather(): wait for all of them, and count errors and cancellations as results. */
 #define KOLK_GATHER_RETURN_ERRORS UINT32_C(1)
 
@@ -161,6 +242,41 @@ KOLK_API int kolk_gather(kolk_loop *loop, kolk_future *const *futures, size_t co
  * @threads{loop} @since 0.1
  */
 KOLK_API int kolk_wait_for_async(kolk_future *future, int64_t timeout_ns, kolk_future **ret_future) KOLK_NOEXCEPT;
+
+/**
+ * A future with the outcome of @p future that can be cancelled alone: @p future goes on, and its error then counts as unread.
+ * asyncio.shield().
+ *
+ * @param future      @ref borrowed: referenced until it has failed, or the returned future is cancelled or gone.
+ * @param ret_future  Receives the future. @ref owned_by_caller.
+ * @return 0; #KOLK_EINVAL, #KOLK_ENOMEM, #KOLK_ECLOSED, #KOLK_ETHREAD, #KOLK_EFORKED.
+ * @threads{loop} @since 0.1
+ */
+KOLK_API int kolk_shield(kolk_future *future, kolk_future **ret_future) KOLK_NOEXCEPT;
+
+/** What kolk_wait() waits for. */
+typedef enum kolk_wait_until {
+    KOLK_ALL_COMPLETED = 0,   /**< All are done. */
+    KOLK_FIRST_COMPLETED = 1, /**< One is done. */
+    KOLK_FIRST_ERROR = 2      /**< One has failed (cancelled ones have not), or all are done. */
+} kolk_wait_until;
+
+/**
+ * A future that is done when so many of @p futures are, or when the time is up. None of them is cancelled, whatever happens to
+ * the returned one. Its result is how many are done, as a number in the pointer's value; kolk_future_done() tells which. When
+ * enough are done already it is done at once.
+ *
+ * @param loop        Whose futures they are.
+ * @param futures     @ref borrowed: each is referenced until the returned future is done. Errors stay unread.
+ * @param count       How many. With none it is done at once.
+ * @param until       A #kolk_wait_until.
+ * @param timeout_ns  Nanoseconds from now; 0 or less: only look; #KOLK_NEVER: no limit.
+ * @param ret_future  Receives the future. @ref owned_by_caller.
+ * @return 0; #KOLK_EINVAL for NULL or a future of another loop, #KOLK_ENOMEM, #KOLK_ECLOSED, #KOLK_ETHREAD, #KOLK_EFORKED.
+ * @threads{loop} @since 0.1
+ */
+KOLK_API int kolk_wait_async(kolk_loop *loop, kolk_future *const *futures, size_t count, int32_t until, int64_t timeout_ns,
+                             kolk_future **ret_future) KOLK_NOEXCEPT;
 
 #ifdef __cplusplus
 }

@@ -45,6 +45,7 @@ enum {
 #define KOLK_REACTOR_GET_FD (UINT64_C(1) << 3) /**< Has `get_fd`. */
 #define KOLK_REACTOR_AFTER_FORK (UINT64_C(1) << 4) /**< Has `after_fork`. */
 #define KOLK_REACTOR_SUBMIT (UINT64_C(1) << 5)     /**< Has `submit` and `cancel`. */
+#define KOLK_REACTOR_CLOCK (UINT64_C(1) << 6)      /**< Has `now`: time is what the reactor says. */
 
 /** One descriptor that is ready. */
 typedef struct kolk_ready {
@@ -108,6 +109,9 @@ typedef struct kolk_reactor_ops {
 
     /** Asks that an operation end early. Its terminal event still comes. */
     int (*cancel)(void *state, uint64_t token);
+
+    /** The time in nanoseconds, which never goes back, for a loop without a clock of its own. Timeouts count in it. */
+    int64_t (*now)(void *state);
 } kolk_reactor_ops;
 
 /**

@@ -1,0 +1,12 @@
+/* A future for some of many. */
+#pragma once
+
+#include "core/future/future.hh"
+
+namespace kolk {
+
+/* The futures are all of this loop, `until` is a kolk_wait_until. 0 or KOLK_ENOMEM. */
+[[nodiscard]] int wait_async(loop &on, future *const *futures, size_t count, int32_t until, int64_t timeout,
+                             future *&ret_future) noexcept;
+
+} // namespace kolk

@@ -1,0 +1,145 @@
+#include "core/task/scope.hh"
+
+#include "core/error.hh"
+#include "core/task/task_group.hh"
+
+using namespace kolk;
+
+namespace kolk {
+
+int enter_scope(task &self, uint32_t flags, int64_t deadline, scope *&ret_scope) noexcept {
+    if (!self.annotate())
+        return KOLK_ENOMEM;
+    auto *made = self.owner->objects.create<scope>(self, flags);
+    if (!made)
+        return KOLK_ENOMEM;
+    made->enter();
+    made->expire_at(deadline);
+    ret_scope = made;
+    return 0;
+}
+
+int leave_scope(scope &self, int status) noexcept {
+    loop &on = *self.host->owner;
+    status = self.leave(status);
+    on.objects.destroy(&self);
+    return status;
+}
+
+bool is_cancelled_for_good(const scope *innermost) noexcept {
+    for (const scope *at = innermost; at; at = at->parent) {
+        if (at->level && at->cancelled)
+            return true;
+        if (at->shield)
+            return false;
+    }
+    return false;
+}
+
+bool hold_at_shield(task &self, const scope *origin) noexcept {
+    scope *shield = nullptr;
+    for (scope *at = self.scope(); at && at != origin && at->host == &self; at = at->parent)
+        if (at->shield)
+            shield = at;
+    if (shield)
+        shield->held = true;
+    return shield;
+}
+
+void forget_held_requests(task &self) noexcept {
+    for (scope *at = self.scope(); at && at->host == &self; at = at->parent)
+        at->held = false;
+}
+
+void leave_all_scopes(task &self) noexcept {
+    loop &on = *self.owner;
+    scope *at = self.notes->scope;
+    while (at && at->host == &self) {
+        scope *outer = at->parent;
+        (void)on.stop_timer(*at);
+        if (at->group)
+            at->group->abandon();
+        else
+            on.objects.destroy(at);
+        at = outer;
+    }
+    self.notes->scope = nullptr;
+    self.scoped = false;
+}
+
+namespace {
+
+/* A task inside a level scope that has just been cancelled: what it waits for ends now, and so does what the groups it has
+ * entered there wait for, up to the next shield. */
+void interrupt_in(task &self, const scope &cancelled) noexcept {
+    for (scope *at = self.scope(); at && at != &cancelled && at->host == &self; at = at->parent) {
+        if (at->shield)
+            return;
+        if (at->group)
+            interrupt_members(*at);
+    }
+    self.interrupt();
+}
+
+} // namespace
+
+void interrupt_members(scope &cancelled) noexcept {
+    cancelled.group->for_each_member([&](task &member) noexcept { interrupt_in(member, cancelled); });
+}
+
+} // namespace kolk
+
+void kolk_scope::enter() noexcept {
+    parent = host->scope();
+    cancels_before = host->cancels;
+    host->notes->scope = this;
+    host->scoped = true;
+}
+
+void kolk_scope::expire_at(int64_t when) noexcept {
+    if (when == KOLK_NEVER)
+        (void)host->owner->stop_timer(*this);
+    else
+        host->owner->start_timer(*this, when);
+    this->when = when;
+}
+
+void kolk_scope::time_is_up(ready_item &item, bool closing) noexcept {
+    auto &self = static_cast<kolk_scope &>(item);
+    if (closing)
+        return;
+    self.expired = !self.cancelled;
+    self.cancel();
+}
+
+bool kolk_scope::cancel() noexcept {
+    if (cancelled)
+        return false;
+    cancelled = true;
+    if (group)
+        group->cancel_members();
+    if (level) {
+        interrupt_in(*host, *this);
+    } else {
+        asked = true;
+        host->request_cancel(this);
+    }
+    return true;
+}
+
+bool kolk_scope::cancelled_outside() const noexcept {
+    return host->cancels > cancels_before || is_cancelled_for_good(parent);
+}
+
+int kolk_scope::leave(int status) noexcept {
+    (void)host->owner->stop_timer(*this);
+    host->notes->scope = parent;
+    host->scoped = parent;
+    if (asked)
+        host->uncancel();
+    if (held)
+        host->must_cancel = true;
+    if (status != KOLK_ECANCELED || !cancelled || cancelled_outside())
+        return status;
+    return expired ? raise(static_error(KOLK_ETIMEDOUT)) : 0;
+}

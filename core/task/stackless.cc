@@ -1,0 +1,190 @@
+#include "core/error.hh"
+#include "core/task/scope.hh"
+#include "core/task/task.hh"
+
+#include <string.h>
+
+namespace kolk {
+
+constinit const future_kind stackless_task_kind = {
+    "task",
+    [](future &self) noexcept { return static_cast<task &>(self).request_cancel(); },
+    [](future &self) noexcept {
+        auto &ending = static_cast<stackless_task &>(self);
+        loop &on = *ending.owner;
+        size_t size = sizeof ending + ending.tail;
+        ending.~stackless_task();
+        on.objects.give(&ending, size);
+        on.object_gone();
+    },
+    false,
+    true,
+};
+
+int create_foreign_task(loop &on, const kolk_coroutine_ops &ops, void *frame, const task_plan &plan, task *&ret_task) noexcept {
+    auto *made = on.objects.create<stackless_task>(on, ops, frame, plan.destroy_result());
+    if (!made)
+        return KOLK_ENOMEM;
+    int status = plan.start(*made);
+    if (status < 0) {
+        made->unref();
+        return status;
+    }
+    ret_task = made;
+    return 0;
+}
+
+int create_step_task(loop &on, kolk_step_fn fn, const void *state, size_t size, kolk_destroy_fn destroy, const task_plan &plan,
+                     task *&ret_task) noexcept {
+    void *memory = on.objects.take(sizeof(stackless_task) + size);
+    if (!memory)
+        return KOLK_ENOMEM;
+    auto *made = ::new (memory) stackless_task(on, fn, plan.destroy_result());
+    made->tail = uint16_t(size);
+    memcpy(static_cast<void *>(&made->state()), state, size);
+    int status = plan.start(*made);
+    if (status < 0) {
+        made->unref();
+        return status;
+    }
+    made->destroy = destroy;
+    ret_task = made;
+    return 0;
+}
+
+/* Until it has ended, or has something to wait for. What it waits for and has come already costs no turn. */
+template <class Resume>
+inline void stackless_task::go_on(Resume resume) noexcept {
+    thread_state &here = this_thread;
+    kolk_error *outside = here.raised;
+    coroutine *inside = here.coroutine;
+    here.raised = nullptr;
+    here.coroutine = nullptr;
+    here.task = this;
+    int status = 0;
+    if (must_cancel) [[unlikely]] {
+        must_cancel = false;
+        raise_cancel_words();
+        status = KOLK_ECANCELED;
+    }
+    parked = nullptr;
+    awaiting = nullptr;
+    for (;;) {
+        void *value = nullptr;
+        int what = resume(*this, status, &value);
+        if (what <= KOLK_COROUTINE_RETURNED) {
+            kolk_error *why = here.raised;
+            if (what >= 0 || (why && why->status != what))
+                why = kolk::unref(why);
+            here.raised = outside;
+            here.coroutine = inside;
+            here.task = nullptr;
+            release();
+            return ended(what, value, what < 0 && !why ? error_of(what) : why);
+        }
+        auto *next = static_cast<future *>(value);
+        if (what == KOLK_COROUTINE_YIELDED) {
+            status = raise(static_error(KOLK_EYIELD));
+            continue;
+        }
+        if (next && (next->owner != owner || next == this)) {
+            status = raise(static_error(KOLK_EINVAL));
+            continue;
+        }
+        status = 0;
+        if (next && next->done())
+            continue;
+        parking &how = next ? awaits_future : lets_others_run;
+        awaiting = next;
+        if ((must_cancel || scoped || owner->closing()) && refuse(how)) [[unlikely]] {
+            awaiting = nullptr;
+            status = KOLK_ECANCELED;
+            continue;
+        }
+        parked = &how;
+        if (!next)
+            owner->make_ready(*this);
+        else if (next->done())
+            owner->make_ready(*this); /* refusing ended it */
+        else
+            next->waiters.push_back(*this);
+        break;
+    }
+    if (here.raised) [[unlikely]]
+        kolk::unref(here.raised);
+    here.raised = outside;
+    here.coroutine = inside;
+    here.task = nullptr;
+}
+
+void stackless_task::run_foreign(ready_item &item, bool) noexcept {
+    auto &self = static_cast<stackless_task &>(item);
+    if (self.must_cancel && !self.parked) [[unlikely]] {
+        self.release();
+        return self.ended(KOLK_ECANCELED, nullptr, nullptr);
+    }
+    self.go_on([](stackless_task &me, int status, void **ret_value) noexcept {
+        return me.ops->resume(me.frame, status, nullptr, ret_value);
+    });
+}
+
+void stackless_task::run_step(ready_item &item, bool) noexcept {
+    auto &self = static_cast<stackless_task &>(item);
+    if (self.must_cancel && !self.parked) [[unlikely]] {
+        self.release();
+        return self.ended(KOLK_ECANCELED, nullptr, nullptr);
+    }
+    self.go_on([](stackless_task &me, int status, void **ret_value) noexcept {
+        me.state().status = status;
+        return me.fn(&me.state(), ret_value);
+    });
+}
+
+/* What it was given; it will not be called again. */
+void stackless_task::release() noexcept {
+    if (is_step()) {
+        if (state().future)
+            state().future->unref();
+        destroy_userdata(destroy, &state());
+    } else if (ops->destroy) {
+        ops->destroy(frame);
+    }
+}
+
+namespace {
+
+int resume_driven(void *frame, int status, void *sent, void **ret_value) noexcept {
+    auto *self = static_cast<foreign_coroutine *>(static_cast<coroutine *>(frame));
+    if (status < 0 && raised()) {
+        unref(self->raised);
+        self->raised = ref(raised());
+    } else if (status < 0) {
+        unref(self->raised);
+        self->raised = error_of(status);
+    }
+    self->value = sent;
+    self->state = KOLK_COROUTINE_RUNNING;
+    self->go_on(status);
+    if (self->step < 0)
+        raise(ref(self->raised));
+    *ret_value = self->value;
+    return self->step;
+}
+
+} // namespace
+
+constinit const kolk_coroutine_ops driven_coroutine_ops = {
+    sizeof(kolk_coroutine_ops),
+    0,
+    "coroutine",
+    resume_driven,
+    [](void *frame) {
+        auto *self = static_cast<coroutine *>(frame);
+        self->task = nullptr;
+        if (self->state != KOLK_COROUTINE_CLOSED)
+            self->state = KOLK_COROUTINE_CLOSED;
+        self->unref();
+    },
+};
+
+} // namespace kolk
