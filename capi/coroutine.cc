@@ -16,19 +16,17 @@ int kolk_coroutine_new(kolk_loop *loop, kolk_coroutine_fn fn, void *userdata, ko
         status = acquire_stack(*loop, stack_size, sizeof(fiber_coroutine), where, place);
     if (status < 0)
         return refuse(status, destroy, userdata);
-    *ret_coroutine = ::new (place)
-        fiber_coroutine(*loop, where, static_cast<char *>(place), stack_size, nullptr, fn, userdata, destroy);
+    *ret_coroutine =
+        ::new (place) fiber_coroutine(*loop, where, static_cast<char *>(place), stack_size, nullptr, fn, userdata, destroy);
     return 0;
 }
 
 int kolk_foreign_coroutine_new(kolk_loop *loop, const kolk_coroutine_ops *ops, void *frame,
                                kolk_coroutine **ret_coroutine) noexcept {
-    if (!valid_ops(ops))
-        return KOLK_EINVAL;
-    int status = ret_coroutine ? check_open(loop) : int(KOLK_EINVAL);
+    int status = valid_ops(ops) && ret_coroutine ? check_open(loop) : int(KOLK_EINVAL);
     auto *made = status == 0 ? loop->objects.create<foreign_coroutine>(*loop, *ops, frame) : nullptr;
     if (!made)
-        return refuse(status < 0 ? status : int(KOLK_ENOMEM), ops->destroy, frame);
+        return refuse(status < 0 ? status : int(KOLK_ENOMEM), destroy_of(ops), frame);
     *ret_coroutine = made;
     return 0;
 }
@@ -93,13 +91,7 @@ int kolk_yield_from(kolk_coroutine *sub, void **ret_result) noexcept {
     return self->yield_from(*sub, ret_result);
 }
 
-int kolk_raise(kolk_error *error) noexcept {
-    if (this_thread.coroutine || this_thread.task)
-        return raise(error);
-    int status = error ? error->status : int(KOLK_EUNSPECIFIED);
-    unref(error);
-    return status;
-}
+int kolk_raise(kolk_error *error) noexcept { return raise(error); }
 
 kolk_error *kolk_raised(void) noexcept { return raised(); }
 

@@ -13,7 +13,8 @@ int kolk_local_set(const void *key, void *value, kolk_destroy_fn destroy) noexce
     task *self = this_thread.task;
     int status = !key ? int(KOLK_EINVAL) : self ? 0 : int(KOLK_ENOTASK);
     if (status == 0)
-        status = self->annotate() ? local_values::set(*self->owner, self->notes->locals, key, value, destroy) : int(KOLK_ENOMEM);
+        status =
+            self->annotate() ? local_values::set(*self->owner, self->notes->locals, key, value, destroy) : int(KOLK_ENOMEM);
     return status < 0 ? refuse(status, destroy, value) : 0;
 }
 

@@ -7,7 +7,7 @@ using namespace kolk;
 
 namespace {
 
-constexpr size_t largest_state = 32768;
+constexpr size_t largest_state = 65536;
 
 int check_state(kolk_step_fn fn, const void *state, size_t size) noexcept {
     if (!fn || !state || size < sizeof(kolk_step))

@@ -67,13 +67,11 @@ int kolk_create_task_of(kolk_coroutine *coroutine, const kolk_task_options *opti
 int kolk_create_foreign_task(kolk_loop *loop, const kolk_coroutine_ops *ops, void *frame, const kolk_task_options *options,
                              kolk_task **ret_task) noexcept {
     task_plan plan{options, __builtin_return_address(0)};
-    if (!valid_ops(ops))
-        return KOLK_EINVAL;
-    int status = check_plan(loop, plan);
+    int status = valid_ops(ops) ? check_plan(loop, plan) : int(KOLK_EINVAL);
     kolk_task *made;
     if (status == 0)
         status = create_foreign_task(*loop, *ops, frame, plan, made);
-    return status < 0 ? refuse(status, ops->destroy, frame) : hand_out(made, ret_task);
+    return status < 0 ? refuse(status, destroy_of(ops), frame) : hand_out(made, ret_task);
 }
 
 kolk_task *kolk_task_ref(kolk_task *self) noexcept { return checked_ref(self); }
@@ -187,6 +185,8 @@ int kolk_run_with(const kolk_loop_options *options, kolk_coroutine_fn fn, void *
                   kolk_error **ret_error) noexcept {
     if (!fn)
         return deliver(static_error(KOLK_EINVAL), ret_error);
+    if (this_thread.loop)
+        return deliver(static_error(KOLK_EBUSY), ret_error);
     kolk_loop *loop;
     int status = kolk_loop_new(options, &loop, ret_error);
     return status < 0 ? status : run_main(*loop, fn, userdata, ret_result, ret_error);

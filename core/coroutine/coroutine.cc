@@ -29,13 +29,18 @@ int raise(error *what) noexcept {
         what = static_error(KOLK_EUNSPECIFIED);
     int status = what->status;
     thread_state &here = this_thread;
-    error *&slot = here.coroutine ? here.coroutine->raised : here.raised;
-    unref(slot);
-    slot = what;
+    error **slot = here.coroutine ? &here.coroutine->raised : here.raised;
+    if (slot)
+        unref(std::exchange(*slot, what));
+    else
+        unref(what);
     return status;
 }
 
-error *raised() noexcept { return this_thread.coroutine ? this_thread.coroutine->raised : this_thread.raised; }
+error *raised() noexcept {
+    thread_state &here = this_thread;
+    return here.coroutine ? here.coroutine->raised : here.raised ? *here.raised : nullptr;
+}
 
 } // namespace kolk
 
@@ -52,8 +57,9 @@ fiber_coroutine::~fiber_coroutine() {
     forget_fiber(context);
 }
 
-foreign_coroutine::~foreign_coroutine() {
-    if (ops->destroy)
+/* What it was given; it will not be resumed again. */
+void foreign_coroutine::release() noexcept {
+    if (ops->destroy && !std::exchange(released, true))
         ops->destroy(frame);
 }
 
@@ -68,7 +74,8 @@ void kolk_coroutine::unref() noexcept {
     if (embedded)
         return task->unref();
     if (refs == 1 && state == KOLK_COROUTINE_CREATED && !task) {
-        error *what = make_error(KOLK_ENOTSTARTED, 0, nullptr, "a coroutine was never started: %s", name[0] ? name : "(no name)");
+        error *what =
+            make_error(KOLK_ENOTSTARTED, 0, nullptr, "a coroutine was never started: %s", name[0] ? name : "(no name)");
         owner->report(*what);
         kolk::unref(what);
     }
@@ -89,6 +96,7 @@ void kolk_coroutine::unref() noexcept {
     loop &on = *owner;
     if (ops) {
         auto *self = static_cast<foreign_coroutine *>(this);
+        self->release();
         on.objects.destroy(self);
     } else {
         auto *self = static_cast<fiber_coroutine *>(this);
@@ -173,18 +181,26 @@ int kolk_coroutine::throw_in(kolk_error &error, void **ret_value) noexcept {
     kolk::unref(innermost->raised);
     innermost->raised = &error;
     if (state == KOLK_COROUTINE_CREATED) {
-        state = KOLK_COROUTINE_CLOSED;
+        never_start();
         return error.status;
     }
     return resume(error.status, nullptr, ret_value);
 }
 
+void kolk_coroutine::never_start() noexcept {
+    state = KOLK_COROUTINE_CLOSED;
+    if (ops)
+        static_cast<foreign_coroutine *>(this)->release();
+}
+
 int kolk_coroutine::close() noexcept {
     if (state == KOLK_COROUTINE_CREATED && !task)
-        state = KOLK_COROUTINE_CLOSED;
+        never_start();
     if (state == KOLK_COROUTINE_CLOSED)
         return 0;
+    closing = true;
     int status = throw_in(*static_error(KOLK_ECANCELED), nullptr);
+    closing = false;
     if (status > 0)
         return KOLK_EYIELD;
     return status == KOLK_ECANCELED ? 0 : status;
@@ -256,8 +272,11 @@ int kolk_coroutine::yield_from(kolk_coroutine &sub, void **ret_result) noexcept 
         status = delegate_to_fiber(sub);
         result = sub.value;
     }
+    /* However the inner one took it: this one is to end. */
+    if (status >= 0 && find_outermost().closing)
+        status = KOLK_ECANCELED;
     if (status < 0)
-        raise(kolk::ref(sub.raised ? sub.raised : error_of(status)));
+        raise(sub.raised ? kolk::ref(sub.raised) : error_of(status));
     else if (ret_result)
         *ret_result = result;
     sub.unref();
@@ -276,27 +295,25 @@ int kolk_coroutine::raise(kolk_error *error) noexcept {
 void foreign_coroutine::go_on(int how) noexcept {
     thread_state &here = this_thread;
     coroutine *resuming = here.coroutine;
-    error *outside = here.raised;
+    error **outside = here.raised;
+    if (how >= 0)
+        raised = kolk::unref(raised);
     here.coroutine = nullptr;
-    here.raised = how < 0 ? kolk::ref(raised) : nullptr;
+    here.raised = &raised;
     void *out = nullptr;
     int what = ops->resume(frame, how, value, &out);
-    error *inside = here.raised;
     here.raised = outside;
     here.coroutine = resuming;
-    raised = kolk::unref(raised);
-    if (what > KOLK_COROUTINE_RETURNED) {
-        kolk::unref(inside);
-        state = KOLK_COROUTINE_SUSPENDED;
-    } else {
-        state = KOLK_COROUTINE_CLOSED;
-        if (what < 0 && inside && inside->status == what)
-            raised = inside;
-        else
-            kolk::unref(inside);
-        if (what < 0 && !raised)
-            raised = error_of(what);
-    }
     step = what;
     value = out;
+    if (what > KOLK_COROUTINE_RETURNED) {
+        state = KOLK_COROUTINE_SUSPENDED;
+        return;
+    }
+    state = KOLK_COROUTINE_CLOSED;
+    if (raised && raised->status != what)
+        raised = kolk::unref(raised);
+    if (what < 0 && !raised)
+        raised = error_of(what);
+    release();
 }

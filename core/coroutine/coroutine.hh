@@ -19,14 +19,15 @@ struct kolk_coroutine : kolk::counted {
     kolk::fiber context;
     const kolk_coroutine_ops *const ops; /* nullptr: it is a fiber */
     const bool embedded;                 /* in its task: they live and end together */
+    bool closing = false;                /* of the outermost: somebody is closing the chain */
     kolk_task *task;                     /* whose body this is, or nullptr */
     kolk::fiber *resumer = nullptr;      /* where a yield goes; a task's body goes to the loop's home */
     int step = 0;                 /* what the last switch was about: a kolk_coroutine_step, or a status on the way in or out */
     void *value = nullptr;        /* what goes with it */
     kolk_error *raised = nullptr; /* owned: last raised inside or thrown in; what it ended with, if it failed */
-    kolk_coroutine *outer = nullptr;    /* who delegates to this one */
-    kolk_coroutine *outermost = this;   /* of the chain, or somebody on the way there */
-    kolk_coroutine *innermost = this;   /* of the chain, if this is the outermost */
+    kolk_coroutine *outer = nullptr;  /* who delegates to this one */
+    kolk_coroutine *outermost = this; /* of the chain, or somebody on the way there */
+    kolk_coroutine *innermost = this; /* of the chain, if this is the outermost */
     char name[32] = "";
 
     /* From outside. */
@@ -51,6 +52,7 @@ struct kolk_coroutine : kolk::counted {
     ~kolk_coroutine();
 
     [[nodiscard]] int check_resumable() const noexcept;
+    void never_start() noexcept;
     [[nodiscard]] int delegate_to_fiber(kolk_coroutine &sub) noexcept;
     [[nodiscard]] int drive(kolk_coroutine &sub, void **ret_result) noexcept;
 };
@@ -79,10 +81,11 @@ struct fiber_coroutine final : coroutine {
 /* Of another kind. */
 struct foreign_coroutine final : coroutine {
     void *frame;
+    bool released = false;
 
     foreign_coroutine(loop &on, const kolk_coroutine_ops &table, void *what) noexcept
         : coroutine(on, &table, nullptr), frame(what) {}
-    ~foreign_coroutine();
+    void release() noexcept;
 
     void go_on(int how) noexcept;
 };
@@ -90,6 +93,10 @@ struct foreign_coroutine final : coroutine {
 /* The size of the table as far as we use it; what a caller hands us must have that much, and be able to go on. */
 [[nodiscard]] inline bool valid_ops(const kolk_coroutine_ops *ops) noexcept {
     return ops && ops->size >= sizeof *ops && ops->resume;
+}
+
+[[nodiscard]] inline kolk_destroy_fn destroy_of(const kolk_coroutine_ops *ops) noexcept {
+    return ops && ops->size >= sizeof *ops ? ops->destroy : nullptr;
 }
 
 /* Where the running code continues when something else is switched to: the context of its coroutine, or else, on a stack that

@@ -23,11 +23,11 @@ struct annotations : link<member_tag> {
     kolk_destroy_fn destroy_datum = nullptr;
 
     /* Of tasks. */
-    const char *location = nullptr;    /* static */
+    const char *location = nullptr;     /* static */
     kolk_error *cancel_words = nullptr; /* owned */
-    local_values *locals = nullptr;    /* counted */
-    kolk_scope *scope = nullptr;       /* the innermost; at first its group's, which is another task's */
-    kolk_task_group *group = nullptr;  /* counted */
+    local_values *locals = nullptr;     /* counted */
+    kolk_scope *scope = nullptr;        /* the innermost; at first its group's, which is another task's */
+    kolk_task_group *group = nullptr;   /* counted */
     char name[32] = "";
 
     explicit annotations(kolk_future &whose) noexcept : of(&whose) {}

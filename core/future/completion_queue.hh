@@ -30,10 +30,10 @@ struct queue_entry final : ready_item, link<entry_tag> {
 } // namespace kolk
 
 struct kolk_completion_queue final : kolk::counted, kolk::resource {
-    size_t count = 0;   /* entries, handed over ones included */
+    size_t count = 0; /* entries, handed over ones included */
     kolk::list<kolk::queue_entry, kolk::entry_tag> on_the_way;
     kolk::ready_queue arrived;
-    kolk::list<kolk::next_wait, kolk::arrival_tag> tasks;       /* that wait */
+    kolk::list<kolk::next_wait, kolk::arrival_tag> tasks;        /* that wait */
     kolk::list<kolk::arrival_future, kolk::arrival_tag> futures; /* that wait; they hold this, and are not held */
 
     explicit kolk_completion_queue(kolk::loop &on) noexcept;

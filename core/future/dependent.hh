@@ -1,11 +1,11 @@
 /* A future that waits for one other, its source, and ends because of it: what then, catch, follow and shield have in common.
  *
- * While it waits it is an item in the source's list and a resource of the loop, and holds a reference to itself, so that a chain
- * whose handles were dropped runs to its end all the same. A result stays the source's, which is kept for it; a source without
- * one is let go as soon as it is done.
+ * While it waits it is an item in the source's list and a resource of the loop, and holds a reference to itself, so that a
+ * chain whose handles were dropped runs to its end all the same. A result stays the source's, which is kept for it; a source
+ * without one is let go as soon as it is done.
  *
- * Chains may be long, and whoever cancels or drops one may be a fiber with little stack left: neither recurses. A chain may even
- * lead back to itself, by way of follow; then cancelling ends the one that is met for the second time. */
+ * Chains may be long, and whoever cancels or drops one may be a fiber with little stack left: neither recurses. A chain may
+ * even lead back to itself, by way of follow; then cancelling ends the one that is met for the second time. */
 #pragma once
 
 #include "core/future/future.hh"
@@ -45,7 +45,8 @@ struct dependent_kind : future_kind {
     dependent &(*of)(future &self) noexcept;
     /* Drops what was to be done with the outcome; nullptr: there is nothing. */
     void (*forget)(dependent &self) noexcept;
-    /* Gives back the dependent, and the future unless it returns that: then it is of another kind now. The source is seen to. */
+    /* Gives back the dependent, and the future unless it returns that: then it is of another kind now. The source is seen to.
+     */
     future *(*destroy)(dependent &self) noexcept;
 };
 

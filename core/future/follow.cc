@@ -15,9 +15,7 @@ struct follower final : dependent_kind, dependent {
         : dependent_kind{{"follow", cancel_source, dispose_dependent, false}, find, nullptr, destroy},
           dependent(self, other, source_done), before(self.kind) {}
 
-    static dependent &find(future &self) noexcept {
-        return static_cast<follower &>(const_cast<future_kind &>(*self.kind));
-    }
+    static dependent &find(future &self) noexcept { return static_cast<follower &>(const_cast<future_kind &>(*self.kind)); }
 
     static void source_done(ready_item &item, bool) noexcept {
         auto &self = static_cast<follower &>(item);

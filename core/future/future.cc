@@ -68,7 +68,8 @@ constinit const future_kind bare_future = {
 kolk_future::~kolk_future() {
     /* Whoever awaits holds a reference, so only callbacks can be left: of a future that was never done. */
     if (callbacks > 0 && !owner->closed()) [[unlikely]] {
-        auto *what = make_error(KOLK_EPENDING, 0, nullptr, "a future was dropped before it was done; callbacks waiting: %u", callbacks);
+        auto *what =
+            make_error(KOLK_EPENDING, 0, nullptr, "a future was dropped before it was done; callbacks waiting: %u", callbacks);
         owner->report(*what);
         kolk::unref(what);
     }

@@ -39,7 +39,7 @@ struct kolk_future : kolk::counted {
     kolk::ready_queue waiters;
     kolk::outcome state = kolk::outcome::pending;
     bool unread = false; /* an error that nobody has asked for */
-    uint16_t tail = 0;   /* of a step task: the size of its state, which lies behind it */
+    uint16_t tail = 0;   /* of a step task: the size of its state, which lies behind it, in units of eight bytes */
 
     explicit kolk_future(kolk::loop &on, const kolk::future_kind &what = kolk::bare_future) noexcept
         : counted(on), kind(&what) {}
@@ -59,7 +59,7 @@ struct kolk_future : kolk::counted {
 
     /* Each finishes a pending future. */
     void finish(void *result, kolk_destroy_fn destroy) noexcept;
-    void fail(kolk_error *error) noexcept; /* takes the reference */
+    void fail(kolk_error *error) noexcept;                    /* takes the reference */
     void end_cancelled(kolk_error *words = nullptr) noexcept; /* takes the reference */
     /* With the outcome of one that is done; a result stays that one's. */
     void finish_like(kolk_future &other) noexcept;

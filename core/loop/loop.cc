@@ -294,10 +294,12 @@ int kolk_loop::run_once() noexcept {
 
 /* The rest of the turn that is under way belongs to the turns in here: what they do not get to, the outer one goes on with. */
 int kolk_loop::run_nested(kolk_future &future) noexcept {
-    if (!running_ || this_thread.loop != this || &future == this_thread.task)
+    if (!running_ || this_thread.loop != this || (future.kind->task && static_cast<kolk_task &>(future).on_stack()))
         return KOLK_EINVAL;
     if (closing_)
         return KOLK_ECLOSED;
+    if (future.done())
+        return 0;
     future.ref();
     const kolk_future *outer = until_;
     fiber *outer_home = home;

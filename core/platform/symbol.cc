@@ -21,7 +21,9 @@ void name_of_symbol(const void *address, char *ret_text, size_t size) noexcept {
     const char *file = info.dli_fname ? info.dli_fname : "?";
     if (const char *slash = strrchr(file, '/'))
         file = slash + 1;
-    auto distance = [&](const void *from) { return size_t(static_cast<const char *>(address) - static_cast<const char *>(from)); };
+    auto distance = [&](const void *from) {
+        return size_t(static_cast<const char *>(address) - static_cast<const char *>(from));
+    };
     if (info.dli_sname)
         snprintf(ret_text, size, "%s+0x%zx", info.dli_sname, distance(info.dli_saddr));
     else

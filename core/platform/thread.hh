@@ -16,7 +16,7 @@ struct thread_state {
     kolk_loop *loop;
     kolk_task *task;
     kolk_coroutine *coroutine;
-    kolk_error *raised; /* owned: by the step of a task or coroutine without a stack that is running, when it is no coroutine */
+    kolk_error **raised; /* where errors are kept while something without a stack runs: no coroutine is current then */
 };
 
 /* Reached by one instruction: a library that is loaded late finds room for it in the space that libc keeps spare. */

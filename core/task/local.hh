@@ -1,6 +1,7 @@
 /* Variables of a task, shared with the tasks it makes until either sets one.
  *
- * A counted array of keys and counted values: inheriting takes a reference, setting copies the array if somebody else has it. */
+ * A counted array of keys and counted values: inheriting takes a reference, setting copies the array if somebody else has it.
+ */
 #pragma once
 
 #include "core/loop/loop.hh"
@@ -20,7 +21,8 @@ class local_values {
     [[nodiscard]] bool find(const void *key, void *&ret_value) const noexcept;
 
     /* Sets one in `values`, which it replaces when it is shared, too small, or not there. 0 or KOLK_ENOMEM. */
-    [[nodiscard]] static int set(loop &on, local_values *&values, const void *key, void *value, kolk_destroy_fn destroy) noexcept;
+    [[nodiscard]] static int set(loop &on, local_values *&values, const void *key, void *value,
+                                 kolk_destroy_fn destroy) noexcept;
 
   private:
     struct variable {

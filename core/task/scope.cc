@@ -41,9 +41,13 @@ bool hold_at_shield(task &self, const scope *origin) noexcept {
     for (scope *at = self.scope(); at && at != origin && at->host == &self; at = at->parent)
         if (at->shield)
             shield = at;
-    if (shield)
-        shield->held = true;
-    return shield;
+    if (!shield)
+        return false;
+    shield->held = true;
+    /* Inside of it nobody has asked. */
+    for (scope *at = self.scope(); at; at = at == shield ? nullptr : at->parent)
+        at->cancels_before++;
+    return true;
 }
 
 void forget_held_requests(task &self) noexcept {
@@ -94,6 +98,8 @@ void kolk_scope::enter() noexcept {
     cancels_before = host->cancels;
     host->notes->scope = this;
     host->scoped = true;
+    if (shield)
+        held = std::exchange(host->must_cancel, false);
 }
 
 void kolk_scope::expire_at(int64_t when) noexcept {
@@ -127,9 +133,7 @@ bool kolk_scope::cancel() noexcept {
     return true;
 }
 
-bool kolk_scope::cancelled_outside() const noexcept {
-    return host->cancels > cancels_before || is_cancelled_for_good(parent);
-}
+bool kolk_scope::cancelled_outside() const noexcept { return host->cancels > cancels_before || is_cancelled_for_good(parent); }
 
 int kolk_scope::leave(int status) noexcept {
     (void)host->owner->stop_timer(*this);
@@ -139,7 +143,7 @@ int kolk_scope::leave(int status) noexcept {
         host->uncancel();
     if (held)
         host->must_cancel = true;
-    if (status != KOLK_ECANCELED || !cancelled || cancelled_outside())
+    if (status != KOLK_ECANCELED || !cancelled || (!shield && cancelled_outside()))
         return status;
     return expired ? raise(static_error(KOLK_ETIMEDOUT)) : 0;
 }

@@ -16,8 +16,8 @@ struct kolk_scope : kolk::timer_node {
     const bool level, shield;
     bool cancelled = false; /* or expired */
     bool expired = false;
-    bool asked = false;     /* the host to cancel, at the edge */
-    bool held = false;      /* at this shield: a request from outside */
+    bool asked = false; /* the host to cancel, at the edge */
+    bool held = false;  /* at this shield: a request from outside */
     uint32_t cancels_before = 0;
 
     kolk_scope(kolk_task &of, uint32_t flags) noexcept

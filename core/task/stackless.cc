@@ -6,15 +6,17 @@
 
 namespace kolk {
 
+static constexpr size_t tail_unit = 8;
+
 constinit const future_kind stackless_task_kind = {
     "task",
     [](future &self) noexcept { return static_cast<task &>(self).request_cancel(); },
     [](future &self) noexcept {
         auto &ending = static_cast<stackless_task &>(self);
         loop &on = *ending.owner;
-        size_t size = sizeof ending + ending.tail;
+        size_t size = sizeof ending + ending.tail * tail_unit;
         ending.~stackless_task();
-        on.objects.give(&ending, size);
+        on.objects.give(static_cast<void *>(&ending), size);
         on.object_gone();
     },
     false,
@@ -36,11 +38,12 @@ int create_foreign_task(loop &on, const kolk_coroutine_ops &ops, void *frame, co
 
 int create_step_task(loop &on, kolk_step_fn fn, const void *state, size_t size, kolk_destroy_fn destroy, const task_plan &plan,
                      task *&ret_task) noexcept {
-    void *memory = on.objects.take(sizeof(stackless_task) + size);
+    size_t units = (size + tail_unit - 1) / tail_unit;
+    void *memory = on.objects.take(sizeof(stackless_task) + units * tail_unit);
     if (!memory)
         return KOLK_ENOMEM;
     auto *made = ::new (memory) stackless_task(on, fn, plan.destroy_result());
-    made->tail = uint16_t(size);
+    made->tail = uint16_t(units);
     memcpy(static_cast<void *>(&made->state()), state, size);
     int status = plan.start(*made);
     if (status < 0) {
@@ -56,9 +59,9 @@ int create_step_task(loop &on, kolk_step_fn fn, const void *state, size_t size, 
 template <class Resume>
 inline void stackless_task::go_on(Resume resume) noexcept {
     thread_state &here = this_thread;
-    kolk_error *outside = here.raised;
+    kolk_error **outside = here.raised, *why = nullptr;
     coroutine *inside = here.coroutine;
-    here.raised = nullptr;
+    here.raised = &why;
     here.coroutine = nullptr;
     here.task = this;
     int status = 0;
@@ -73,7 +76,6 @@ inline void stackless_task::go_on(Resume resume) noexcept {
         void *value = nullptr;
         int what = resume(*this, status, &value);
         if (what <= KOLK_COROUTINE_RETURNED) {
-            kolk_error *why = here.raised;
             if (what >= 0 || (why && why->status != what))
                 why = kolk::unref(why);
             here.raised = outside;
@@ -102,16 +104,16 @@ inline void stackless_task::go_on(Resume resume) noexcept {
             continue;
         }
         parked = &how;
-        if (!next)
+        if (static_cast<ready_item *>(this)->linked())
+            break; /* it is refused, but not on the spot */
+        if (!next || next->done())
             owner->make_ready(*this);
-        else if (next->done())
-            owner->make_ready(*this); /* refusing ended it */
         else
             next->waiters.push_back(*this);
         break;
     }
-    if (here.raised) [[unlikely]]
-        kolk::unref(here.raised);
+    if (why) [[unlikely]]
+        kolk::unref(why);
     here.raised = outside;
     here.coroutine = inside;
     here.task = nullptr;
@@ -120,8 +122,7 @@ inline void stackless_task::go_on(Resume resume) noexcept {
 void stackless_task::run_foreign(ready_item &item, bool) noexcept {
     auto &self = static_cast<stackless_task &>(item);
     if (self.must_cancel && !self.parked) [[unlikely]] {
-        self.release();
-        return self.ended(KOLK_ECANCELED, nullptr, nullptr);
+        return self.end_before_start();
     }
     self.go_on([](stackless_task &me, int status, void **ret_value) noexcept {
         return me.ops->resume(me.frame, status, nullptr, ret_value);
@@ -131,13 +132,17 @@ void stackless_task::run_foreign(ready_item &item, bool) noexcept {
 void stackless_task::run_step(ready_item &item, bool) noexcept {
     auto &self = static_cast<stackless_task &>(item);
     if (self.must_cancel && !self.parked) [[unlikely]] {
-        self.release();
-        return self.ended(KOLK_ECANCELED, nullptr, nullptr);
+        return self.end_before_start();
     }
     self.go_on([](stackless_task &me, int status, void **ret_value) noexcept {
         me.state().status = status;
         return me.fn(&me.state(), ret_value);
     });
+}
+
+void stackless_task::end_before_start() noexcept {
+    release();
+    ended(KOLK_ECANCELED, nullptr, notes ? kolk::ref(notes->cancel_words) : nullptr);
 }
 
 /* What it was given; it will not be called again. */

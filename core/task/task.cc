@@ -71,8 +71,8 @@ int create_task(loop &on, kolk_coroutine_fn fn, void *userdata, kolk_destroy_fn 
         return status;
     char *top = static_cast<char *>(place);
     auto *made = static_cast<fiber_task *>(place); /* the coroutine lies behind it */
-    auto *body = ::new (static_cast<void *>(made + 1))
-        fiber_coroutine(on, where, top, plan.stack_size(), made, fn, userdata, nullptr);
+    auto *body =
+        ::new (static_cast<void *>(made + 1)) fiber_coroutine(on, where, top, plan.stack_size(), made, fn, userdata, nullptr);
     ::new (place) fiber_task(on, *body, plan.address, plan.destroy_result());
     status = plan.start(*made);
     if (status < 0) {
@@ -110,9 +110,7 @@ int create_task_of(coroutine &body, const task_plan &plan, task *&ret_task) noex
     return 0;
 }
 
-int task_plan::check(const loop &on) const noexcept {
-    return options && options->group ? options->group->check_spawn(on) : 0;
-}
+int task_plan::check(const loop &on) const noexcept { return options && options->group ? options->group->check_spawn(on) : 0; }
 
 int task_plan::start(task &made) const noexcept {
     bool named = options && options->name && options->name[0];
@@ -156,6 +154,8 @@ void kolk_task::step_fiber() noexcept {
     if (self.body->state == KOLK_COROUTINE_CREATED && must_cancel) {
         self.body->state = KOLK_COROUTINE_CLOSED;
         self.body->step = KOLK_ECANCELED;
+        if (notes)
+            self.body->raised = kolk::ref(notes->cancel_words);
         return self.fiber_ended();
     }
     thread_state &here = this_thread;
@@ -193,8 +193,13 @@ bool kolk_task::refuse(parking &what) noexcept {
     }
     if (what.patient || !is_cancelled_for_good(scope()))
         return false;
+    /* Not on the spot: who goes on waiting in vain must not keep everyone else from running. */
     (void)what.cancel(what, *this);
-    return true;
+    if (ready_item::linked())
+        ready_item::unlink();
+    must_cancel = true;
+    owner->make_ready(*this);
+    return false;
 }
 
 kolk_task *kolk_task::awaited_task() const noexcept {
@@ -239,7 +244,7 @@ bool kolk_task::request_cancel(const kolk_scope *origin) noexcept {
             return at->pass == mine ? at->tell() : true;
         at->pass = mine;
         at->cancels++;
-        if (at->scoped && hold_at_shield(*at, at == this ? origin : nullptr))
+        if (at->scoped && !owner->closing() && hold_at_shield(*at, at == this ? origin : nullptr))
             return true;
         kolk_task *next = at->awaited_task();
         if (!next)
@@ -267,13 +272,14 @@ void kolk_task::set_cancel_words(const char *message) noexcept {
 }
 
 void kolk_task::raise_cancel_words() noexcept {
-    if (notes && notes->cancel_words && this_thread.task == this)
-        kolk::raise(kolk::ref(notes->cancel_words));
+    if (this_thread.task == this)
+        kolk::raise(notes && notes->cancel_words ? kolk::ref(notes->cancel_words) : static_error(KOLK_ECANCELED));
 }
 
 uint32_t kolk_task::uncancel() noexcept {
     if (cancels > 0 && --cancels == 0) {
-        must_cancel = false;
+        if (!parked || (awaiting && awaiting->done())) /* otherwise what it waited for has been let go */
+            must_cancel = false;
         if (notes)
             notes->cancel_words = kolk::unref(notes->cancel_words);
         if (scoped)

@@ -3,14 +3,14 @@
  * A task is a future and something to run. While it waits it is parked on exactly one thing, which knows how to let go of it:
  * cancelling needs no more than that.
  *
- * A task on a fiber usually lies with its coroutine in one block at the top of the stack. What waits may be a coroutine that the
- * task's body has resumed: the innermost one is left and continued directly, whatever lies between stays as it is. A task that
- * stops hands over to the next one of the turn directly, without going back to the loop's stack in between.
+ * A task on a fiber usually lies with its coroutine in one block at the top of the stack. What waits may be a coroutine that
+ * the task's body has resumed: the innermost one is left and continued directly, whatever lies between stays as it is. A task
+ * that stops hands over to the next one of the turn directly, without going back to the loop's stack in between.
  *
  * A task without a stack is called again each time: by a table of functions, or as a step function with its state behind it.
  *
- * Cancelling is asyncio's: it ends what the task waits for, and the next wait returns KOLK_ECANCELED, once. Scopes can make that
- * every wait, or none: see scope.hh. */
+ * Cancelling is asyncio's: it ends what the task waits for, and the next wait returns KOLK_ECANCELED, once. Scopes can make
+ * that every wait, or none: see scope.hh. */
 #pragma once
 
 #include "core/coroutine/coroutine.hh"
@@ -25,7 +25,7 @@ namespace kolk {
 struct parking {
     /* Lets go of the task. True when the task will be woken all the same, by what it waits for ending. */
     bool (*cancel)(parking &self, ::kolk_task &who) noexcept;
-    const char *name; /* of what is waited for */
+    const char *name;     /* of what is waited for */
     bool patient = false; /* waits on in a cancelled scope: it is the scope that waits */
 };
 
@@ -87,6 +87,8 @@ struct kolk_task : kolk_future, kolk::link<kolk::task_tag>, kolk::ready_item {
     /* Goes on waiting, although its loop closes and every wait was refused. */
     [[nodiscard]] bool insists() const noexcept { return refused >= kolk::most_refusals; }
     [[nodiscard]] bool started() const noexcept;
+    /* It is running, or one that it waits for on the stack is. */
+    [[nodiscard]] bool on_stack() const noexcept { return !done() && !parked && !ready_item::linked(); }
     [[nodiscard]] const char *name() const noexcept { return notes ? notes->name : ""; }
     [[nodiscard]] kolk_scope *scope() const noexcept { return scoped ? notes->scope : nullptr; }
     [[nodiscard]] kolk_task *awaited_task() const noexcept;
@@ -144,6 +146,7 @@ struct stackless_task final : task {
     static void run_step(ready_item &item, bool closing) noexcept;
     template <class Resume>
     void go_on(Resume resume) noexcept;
+    void end_before_start() noexcept;
     void release() noexcept;
 };
 

@@ -46,7 +46,7 @@ struct kolk_task_group final : kolk::counted {
     uint32_t count = 0;       /* members that have not ended */
     uint32_t error_count = 0; /* all that failed */
     kolk_error *errors[most_errors] = {};
-    bool entered = true;          /* and not left */
+    bool entered = true; /* and not left */
 
   private:
     struct everyone_ended;
@@ -56,7 +56,7 @@ struct kolk_task_group final : kolk::counted {
     int raise_errors() noexcept;
 
     kolk::list<kolk::annotations, kolk::member_tag> members;
-    kolk_task *leaving = nullptr;    /* the host, parked until count is 0 */
+    kolk_task *leaving = nullptr;     /* the host, parked until count is 0 */
     kolk_future *all_ended = nullptr; /* the same, for who cannot be parked */
     bool being_left = false;          /* the block is over */
     bool ending = false;              /* the members have been cancelled */

@@ -40,7 +40,8 @@ KOLK_API int kolk_completion_queue_new(kolk_loop *loop, kolk_completion_queue **
 KOLK_API kolk_completion_queue *kolk_completion_queue_ref(kolk_completion_queue *self) KOLK_NOEXCEPT;
 
 /** One owner fewer. Accepts NULL. The last one drops what is in the queue; futures that are pending go on. Who
- * waits for the queue is an owner too. Returns NULL; @p self on a wrong thread, where nothing is done. @threads{loop} @since 0.1 */
+ * waits for the queue is an owner too. Returns NULL; @p self on a wrong thread, where nothing is done. @threads{loop} @since
+ * 0.1 */
 KOLK_API kolk_completion_queue *kolk_completion_queue_unref(kolk_completion_queue *self) KOLK_NOEXCEPT;
 
 /**

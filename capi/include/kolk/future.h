@@ -204,7 +204,8 @@ KOLK_API int kolk_future_catch(kolk_future *self, kolk_catch_fn fn, void *userda
  * @param self   A future that kolk_future_set_result() could finish. It need not be kept for others to see it end.
  * @param other  @ref borrowed: referenced until it has failed or @p self is gone, for a result stays its own.
  * @return 0; #KOLK_EALREADY when @p self is done or follows one already; #KOLK_ENOTSUP as kolk_future_set_result();
- *         #KOLK_ENOMEM, #KOLK_EINVAL (also for itself or a future of another loop), #KOLK_ECLOSED, #KOLK_ETHREAD, #KOLK_EFORKED.
+ *         #KOLK_ENOMEM, #KOLK_EINVAL (also for itself or a future of another loop), #KOLK_ECLOSED, #KOLK_ETHREAD,
+ * #KOLK_EFORKED.
  * @threads{loop} @since 0.1
  */
 KOLK_API int kolk_future_follow(kolk_future *self, kolk_future *other) KOLK_NOEXCEPT;

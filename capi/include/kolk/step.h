@@ -109,8 +109,8 @@ KOLK_API int kolk_step_resumed(kolk_step *self) KOLK_NOEXCEPT;
  *
  * @param self       The step that calls.
  * @param fn         The function that is called.
- * @param state      Its state, which begins with a #kolk_step; usually a member of the caller's state. Zeroed before the first
- *                   call, and after the last its kolk_step has been cleared.
+ * @param state      Its state, which begins with a #kolk_step; usually a member of the caller's state. The caller
+ *                   prepares it; its kolk_step is all zero before the first call, and again after the last.
  * @param ret_value  Of the calling step function.
  * @return #KOLK_COROUTINE_AWAITING or #KOLK_COROUTINE_YIELDED: return this. 0: it has ended; kolk_step::status says how, and
  *         *ret_value is what it returned.

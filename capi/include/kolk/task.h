@@ -115,8 +115,8 @@ KOLK_API int kolk_task_cancel_with(kolk_task *self, const char *message) KOLK_NO
 KOLK_API int kolk_task_cancelling(const kolk_task *self) KOLK_NOEXCEPT;
 
 /**
- * Takes one request to cancel back, for who has dealt with it. When it was the last one, and has not been delivered yet, it
- * will not be.
+ * Takes one request to cancel back, for who has dealt with it. When it was the last one and no wait has been ended for it yet,
+ * none will be.
  *
  * @return how many are left; #KOLK_EINVAL, #KOLK_ETHREAD, #KOLK_EFORKED.
  * @threads{loop} @since 0.1
@@ -203,7 +203,7 @@ KOLK_API int kolk_sleep_async(kolk_loop *loop, int64_t delay_ns, kolk_future **r
  * @param userdata    Handed to @p fn.
  * @param ret_result  Receives the result; may be NULL.
  * @param ret_error   Receives the reason when this fails; may be NULL. @ref owned_by_caller.
- * @return the task's status; what kolk_loop_new() returned.
+ * @return the task's status; what kolk_loop_new() returned; #KOLK_EBUSY when a loop runs on this thread already.
  * @threads{any} @since 0.1
  */
 KOLK_API int kolk_run(kolk_coroutine_fn fn, void *userdata, void **ret_result, kolk_error **ret_error) KOLK_NOEXCEPT;

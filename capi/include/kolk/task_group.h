@@ -59,9 +59,10 @@ KOLK_API int kolk_task_group_create_task(kolk_task_group *self, kolk_coroutine_f
  * @param self    The group.
  * @param status  What the block ended with.
  * @return @p status, when the block failed by itself; the status of the first member that failed (kolk_raised() has its words;
- *         with several, how many, and the first as cause); otherwise @p status; 0 instead of #KOLK_ECANCELED when kolk_task_group_cancel() was the reason,
- * #KOLK_ECANCELED when this task was cancelled. #KOLK_EBUSY for a scope or group inside it that was not left, #KOLK_ENOTASK
- * outside of its task, #KOLK_EALREADY, #KOLK_EINVAL, #KOLK_ETHREAD, #KOLK_EFORKED; the group is not left then.
+ *         with several, how many, and the first as cause); otherwise @p status; 0 instead of #KOLK_ECANCELED when
+ * kolk_task_group_cancel() was the reason, #KOLK_ECANCELED when this task was cancelled. #KOLK_EBUSY for a scope or group
+ * inside it that was not left, #KOLK_ENOTASK outside of its task, #KOLK_EALREADY, #KOLK_EINVAL, #KOLK_ETHREAD, #KOLK_EFORKED;
+ * the group is not left then.
  * @threads{loop} @since 0.1
  */
 KOLK_API int kolk_task_group_leave(kolk_task_group *self, int status) KOLK_NOEXCEPT;
