@@ -22,6 +22,9 @@ constexpr size_t cached_stacks = 16384;
 constexpr int64_t time_between_looks = 20'000;
 constexpr uint32_t most_callbacks_between_looks = 1024;
 
+/* What a loop runs for that runs for nothing in particular. */
+constexpr outcome never = outcome::pending;
+
 } // namespace
 
 /* The scope in which turns are run: what this thread runs is put back when it is left. Inside, no task is current: one that
@@ -31,7 +34,7 @@ class kolk_loop::turns {
     explicit turns(kolk_loop &of) noexcept : of_(&of), outer_(this_thread) {
         of.home = &running_fiber(of, this_stack_);
         of.running_ = true;
-        of.host_sleeps_ = false;
+        of.set_host_sleeps(false);
         this_thread.loop = &of;
         this_thread.task = nullptr;
         this_thread.coroutine = nullptr;
@@ -41,7 +44,7 @@ class kolk_loop::turns {
         this_thread.task = outer_.task;
         this_thread.coroutine = outer_.coroutine;
         of_->running_ = false;
-        of_->host_sleeps_ = of_->handle_fd_ >= 0;
+        of_->set_host_sleeps(of_->handle_fd_ >= 0);
         of_->touched();
     }
     turns(const turns &) = delete;
@@ -54,8 +57,8 @@ class kolk_loop::turns {
 };
 
 kolk_loop::kolk_loop(const allocator &memory, uint64_t thread) noexcept
-    : objects(memory), stacks(cached_stacks), open_for_(thread), accepts_from_(thread), posts_(*this), selector_(memory),
-      thread_(thread), forks_(fork_count()) {
+    : objects(memory), stacks(cached_stacks), open_for_(thread), accepts_from_(thread), until_(&never), posts_(*this),
+      selector_(memory), thread_(thread), forks_(fork_count()) {
     wake_watcher_.loop = timer_watcher_.loop = this;
     wake_watcher_.ready = [](watcher &self, uint32_t) noexcept {
         loop &owner = *static_cast<own_watcher &>(self).loop;
@@ -72,6 +75,7 @@ kolk_loop::kolk_loop(const allocator &memory, uint64_t thread) noexcept
 kolk_loop::~kolk_loop() {
     /* Not before: another thread may have posted just before the loop closed and ring only now. */
     close_fd(wake_fd_);
+    soon_.release(memory());
     release(memory(), receive_buffer_, receive_buffer_size);
 }
 
@@ -112,7 +116,8 @@ void kolk_loop::user_unref() noexcept {
         return;
     if (!closed() && check_thread() == 0) {
         if (running_) {
-            orphaned_ = stopping_ = true;
+            orphaned_ = true;
+            stop();
             return;
         }
         (void)close();
@@ -139,7 +144,7 @@ int64_t kolk_loop::time_until(int64_t deadline) const noexcept {
 }
 
 int64_t kolk_loop::time_to_sleep() noexcept {
-    if (stopping_ || !ready_.empty() || others_wait())
+    if (stopping_ || has_ready() || others_wait())
         return 0;
     int64_t deadline = timers_.next_deadline();
     return deadline == INT64_MAX ? -1 : time_until(deadline);
@@ -177,12 +182,17 @@ void kolk_loop::take_inbox(bool closing) noexcept {
     }
 }
 
+inline bool kolk_loop::turns_are_over() const noexcept { return *until_ != outcome::pending; }
+
 /* All that is ready now. Nothing can close the loop in between, so that need not be looked at again. */
 inline uint32_t kolk_loop::run_turn() noexcept {
     uint32_t items = 0;
     bool closing = closing_;
     continued_ = 0;
     batch_.append(ready_);
+    if (!soon_.empty()) [[unlikely]]
+        for (soon_calls::lot calls = soon_.take(); !calls.empty(); items++)
+            soon_calls::run(*calls.next++, closing);
     while (ready_item *item = batch_.pop_front()) {
         items++;
         item->run(*item, closing);
@@ -190,17 +200,50 @@ inline uint32_t kolk_loop::run_turn() noexcept {
     return items + continued_;
 }
 
+/* Turns in which there is nothing but calls, for as long as that goes on and no look is due: where each turn is one call, what
+ * lies between two turns counts as much as the call. */
+[[gnu::noinline]] uint32_t kolk_loop::run_calls() noexcept {
+    uint32_t items = 0;
+    for (;;) {
+        if (soon_.just_one()) [[likely]] {
+            soon_calls::run(soon_.take_only(), false);
+            items++;
+        } else if (soon_.empty()) {
+            return items;
+        } else {
+            soon_calls::lot calls = soon_.take();
+            do {
+                soon_calls::run(*calls.next++, false);
+                items++;
+            } while (!calls.empty());
+        }
+        if (items >= continue_for_ || turns_are_over()) [[unlikely]]
+            return items;
+        if (!ready_.empty()) [[unlikely]]
+            return items;
+    }
+}
+
 /* The same within a budget; what is left over comes first next time. */
 uint32_t kolk_loop::run_within(uint32_t max_items, int64_t deadline) noexcept {
     uint32_t items = 0;
     limited_turn_ = true; /* each item comes back here */
     batch_.append(ready_);
-    while (ready_item *item = batch_.pop_front()) {
-        item->run(*item, false);
+    soon_calls::lot calls = soon_.take();
+    soon_.shut(); /* what is asked for now comes after what is left over */
+    for (;;) {
+        if (!calls.empty())
+            soon_calls::run(*calls.next++, false);
+        else if (ready_item *item = batch_.pop_front())
+            item->run(*item, false);
+        else
+            break;
         if (++items == max_items || (deadline != INT64_MAX && now() >= deadline))
             break;
     }
     limited_turn_ = false;
+    soon_.open();
+    soon_.put_back(calls);
     ready_.prepend(batch_);
     return items;
 }
@@ -210,7 +253,7 @@ void kolk_loop::run_turns(int &ret_status) noexcept {
     uint32_t allowance = 1, since_look = 1;
     int64_t last_look = 0;
     while (!turns_are_over()) {
-        bool busy = !ready_.empty();
+        bool busy = has_ready();
         if (!busy || since_look >= allowance) {
             if (busy) {
                 int64_t time = monotonic_time();
@@ -225,8 +268,8 @@ void kolk_loop::run_turns(int &ret_status) noexcept {
                 return;
             since_look = 0;
         }
-        continue_for_ = allowance - since_look;
-        since_look += run_turn();
+        continue_for_ = stopping_ ? 0 : allowance - since_look;
+        since_look += ready_.empty() ? run_calls() : run_turn();
         if (stopping_)
             return;
     }
@@ -240,20 +283,19 @@ int kolk_loop::run(const kolk_future *until) noexcept {
     int status = 0;
     {
         turns scope(*this);
-        until_ = until;
+        if (until)
+            until_ = &until->state;
         run_turns(status);
-        until_ = nullptr;
+        until_ = &never;
         continue_for_ = 0;
         stopping_ = false;
     }
     return leave(status);
 }
 
-bool kolk_loop::turns_are_over() const noexcept { return until_ && until_->done(); }
-
 /* For a task that stops when its turn is over: begins the next one, if nothing else is to be done in between. */
 bool kolk_loop::begin_next_turn() noexcept {
-    if (stopping_ || turns_are_over())
+    if (stopping_ || !soon_.empty() || turns_are_over())
         return false;
     batch_.append(ready_);
     return true;
@@ -288,7 +330,7 @@ int kolk_loop::run_once() noexcept {
 
 int kolk_loop::prepare(kolk_plan &ret_plan) noexcept {
     /* Interest needs no flushing: reactors are told at once. */
-    ret_plan = {timers_.next_deadline(), !ready_.empty() || others_wait(), 0};
+    ret_plan = {timers_.next_deadline(), has_ready() || others_wait(), 0};
     return 0;
 }
 
@@ -316,7 +358,7 @@ int kolk_loop::dispatch(uint32_t max_items, int64_t max_ns, kolk_progress *ret_p
             items = run_turn();
         stopping_ = false;
         if (status == 0 && ret_progress)
-            *ret_progress = {items, !ready_.empty() || others_wait()};
+            *ret_progress = {items, has_ready() || others_wait()};
     }
     return leave(status);
 }
@@ -340,15 +382,24 @@ int kolk_loop::get_fd() noexcept {
     }
     timer_fd_ = timer;
     handle_fd_ = fd;
-    host_sleeps_ = !running_;
+    set_host_sleeps(!running_);
     touched();
     return fd;
+}
+
+/* What a host that sleeps must see goes through touched(), and so not by way of soon_. */
+void kolk_loop::set_host_sleeps(bool sleeps) noexcept {
+    host_sleeps_ = sleeps;
+    if (sleeps)
+        soon_.shut();
+    else
+        soon_.open();
 }
 
 void kolk_loop::update_handle() noexcept {
     if (check_process() < 0)
         return; /* the kernel's part is the parent's */
-    bool work = !ready_.empty() || others_wait();
+    bool work = has_ready() || others_wait();
     if (look_again_) {
         look_again_ = false;
         work |= is_readable(handle_fd_);
@@ -440,7 +491,7 @@ int kolk_loop::end_tasks() noexcept {
         task->refused = 0;
         task->cancel();
     }
-    for (uint32_t turn = 1; !ready_.empty(); turn++) {
+    for (uint32_t turn = 1; has_ready(); turn++) {
         run_turn();
         if (turn % turns_between_checks == 0 && !tasks.empty() && all_insist())
             break;
