@@ -20,7 +20,7 @@ constexpr size_t cached_stacks = 16384;
 /* While callbacks keep the queue filled, the kernel and the clock are looked at about this often: a look costs as much as
  * twenty short callbacks. How many callbacks that is, is found by doubling and halving; after slow ones it is one. */
 constexpr int64_t time_between_looks = 20'000;
-constexpr uint32_t most_callbacks_between_looks = 1024;
+constexpr uint32_t most_callbacks_between_looks = 2048;
 
 /* What a loop runs for that runs for nothing in particular. */
 constexpr outcome never = outcome::pending;
