@@ -6,10 +6,10 @@
 struct kolk_handle final : kolk::timer_node, kolk::counted {
     enum class stage : uint8_t { scheduled, called, cancelled };
 
+    stage at = stage::scheduled; /* first, where counted leaves a gap */
     kolk_callback_fn fn;
     void *userdata;
     kolk_destroy_fn destroy;
-    stage at = stage::scheduled;
 
     kolk_handle(kolk::loop &on, kolk_callback_fn call, void *data, kolk_destroy_fn release) noexcept
         : timer_node(invoke), counted(on), fn(call), userdata(data), destroy(release) {}
