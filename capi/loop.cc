@@ -119,9 +119,9 @@ int kolk_loop_stop(kolk_loop *self) noexcept {
 
 int kolk_loop_call_soon(kolk_loop *self, kolk_callback_fn fn, void *userdata, kolk_destroy_fn destroy,
                         kolk_handle **ret_handle) noexcept {
-    if (fn && self && !ret_handle && self->accepts() && call_soon_at_once(*self, fn, userdata, destroy)) [[likely]]
-        return 0;
-    return call_soon_otherwise(self, fn, userdata, destroy, ret_handle);
+    if (!self || !self->accepts() || !fn || ret_handle || !call_soon_at_once(*self, fn, userdata, destroy)) [[unlikely]]
+        return call_soon_otherwise(self, fn, userdata, destroy, ret_handle);
+    return 0;
 }
 
 int kolk_loop_call_at(kolk_loop *self, int64_t when_ns, kolk_callback_fn fn, void *userdata, kolk_destroy_fn destroy,

@@ -45,8 +45,8 @@ struct dependent_kind : future_kind {
     dependent &(*of)(future &self) noexcept;
     /* Drops what was to be done with the outcome; nullptr: there is nothing. */
     void (*forget)(dependent &self) noexcept;
-    /* Gives back the dependent, and the future unless it returns that: then it is of another kind now. The source is seen to.
-     */
+    /* Gives back the dependent, and with it the future, unless it returns that: it is of another kind now. The source is not
+     * its business. */
     future *(*destroy)(dependent &self) noexcept;
 };
 

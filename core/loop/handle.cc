@@ -16,6 +16,9 @@ void soon_call::invoke(ready_item &item, bool closing) noexcept {
 }
 
 bool call_soon(loop &on, kolk_callback_fn fn, void *userdata, kolk_destroy_fn destroy) noexcept {
+    on.make_soon_calls();
+    if (on.add_soon_call(fn, userdata, destroy))
+        return true;
     auto *made = on.objects.create<soon_call>(on, fn, userdata, destroy);
     if (made)
         on.make_ready(*made);

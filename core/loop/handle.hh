@@ -6,10 +6,10 @@
 struct kolk_handle final : kolk::timer_node, kolk::counted {
     enum class stage : uint8_t { scheduled, called, cancelled };
 
+    stage at = stage::scheduled; /* first, where counted leaves a gap */
     kolk_callback_fn fn;
     void *userdata;
     kolk_destroy_fn destroy;
-    stage at = stage::scheduled;
 
     kolk_handle(kolk::loop &on, kolk_callback_fn call, void *data, kolk_destroy_fn release) noexcept
         : timer_node(invoke), counted(on), fn(call), userdata(data), destroy(release) {}
@@ -26,7 +26,7 @@ namespace kolk {
 
 using handle = ::kolk_handle;
 
-/* A call that nobody will take back. */
+/* A call that nobody will take back, where it cannot be one of the loop's soon_calls. */
 struct soon_call final : ready_item {
     loop *on;
     kolk_callback_fn fn;
@@ -44,6 +44,8 @@ struct soon_call final : ready_item {
 
 /* The same, where nothing need be allocated and no host be told; false elsewhere. Calls nothing. */
 [[nodiscard]] inline bool call_soon_at_once(loop &on, kolk_callback_fn fn, void *userdata, kolk_destroy_fn destroy) noexcept {
+    if (on.add_soon_call(fn, userdata, destroy)) [[likely]]
+        return true;
     void *memory = on.host_sleeps() ? nullptr : on.objects.take_kept<soon_call>();
     if (memory) [[likely]]
         on.make_ready_silently(*::new (memory) soon_call(on, fn, userdata, destroy));

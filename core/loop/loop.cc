@@ -20,7 +20,10 @@ constexpr size_t cached_stacks = 16384;
 /* While callbacks keep the queue filled, the kernel and the clock are looked at about this often: a look costs as much as
  * twenty short callbacks. How many callbacks that is, is found by doubling and halving; after slow ones it is one. */
 constexpr int64_t time_between_looks = 20'000;
-constexpr uint32_t most_callbacks_between_looks = 1024;
+constexpr uint32_t most_callbacks_between_looks = 2048;
+
+/* What a loop runs for that runs for nothing in particular. */
+constexpr outcome never = outcome::pending;
 
 } // namespace
 
@@ -31,7 +34,7 @@ class kolk_loop::turns {
     explicit turns(kolk_loop &of) noexcept : of_(&of), outer_(this_thread) {
         of.home = &running_fiber(of, this_stack_);
         of.running_ = true;
-        of.host_sleeps_ = false;
+        of.set_host_sleeps(false);
         this_thread.loop = &of;
         this_thread.task = nullptr;
         this_thread.coroutine = nullptr;
@@ -43,7 +46,7 @@ class kolk_loop::turns {
         this_thread.coroutine = outer_.coroutine;
         this_thread.raised = outer_.raised;
         of_->running_ = false;
-        of_->host_sleeps_ = of_->handle_fd_ >= 0;
+        of_->set_host_sleeps(of_->handle_fd_ >= 0);
         of_->touched();
     }
     turns(const turns &) = delete;
@@ -56,8 +59,8 @@ class kolk_loop::turns {
 };
 
 kolk_loop::kolk_loop(const allocator &memory, uint64_t thread) noexcept
-    : objects(memory), stacks(cached_stacks), open_for_(thread), accepts_from_(thread), posts_(*this), selector_(memory),
-      thread_(thread), forks_(fork_count()) {
+    : objects(memory), stacks(cached_stacks), open_for_(thread), accepts_from_(thread), until_(&never), posts_(*this),
+      selector_(memory), thread_(thread), forks_(fork_count()) {
     wake_watcher_.loop = timer_watcher_.loop = this;
     wake_watcher_.ready = [](watcher &self, uint32_t) noexcept {
         loop &owner = *static_cast<own_watcher &>(self).loop;
@@ -74,6 +77,7 @@ kolk_loop::kolk_loop(const allocator &memory, uint64_t thread) noexcept
 kolk_loop::~kolk_loop() {
     /* Not before: another thread may have posted just before the loop closed and ring only now. */
     close_fd(wake_fd_);
+    soon_.release(memory());
     release(memory(), receive_buffer_, receive_buffer_size);
 }
 
@@ -118,7 +122,8 @@ void kolk_loop::user_unref() noexcept {
         return;
     if (!closed() && check_thread() == 0) {
         if (running_) {
-            orphaned_ = stopping_ = true;
+            orphaned_ = true;
+            stop();
             return;
         }
         (void)close();
@@ -145,7 +150,7 @@ int64_t kolk_loop::time_until(int64_t deadline) const noexcept {
 }
 
 int64_t kolk_loop::time_to_sleep() noexcept {
-    if (stopping_ || !ready_.empty() || others_wait())
+    if (stopping_ || has_ready() || others_wait())
         return 0;
     int64_t deadline = timers_.next_deadline();
     return deadline == INT64_MAX ? -1 : time_until(deadline);
@@ -183,12 +188,25 @@ void kolk_loop::take_inbox(bool closing) noexcept {
     }
 }
 
+inline bool kolk_loop::turns_are_over() const noexcept { return *until_ != outcome::pending; }
+
 /* All that is ready now. Nothing can close the loop in between, so that need not be looked at again. */
 inline uint32_t kolk_loop::run_turn() noexcept {
+    batch_.append(ready_);
+    if (!soon_.empty()) [[unlikely]]
+        soon_.begin();
+    return finish_turn();
+}
+
+/* What is left of the turn that has begun. */
+inline uint32_t kolk_loop::finish_turn() noexcept {
     uint32_t items = 0;
     bool closing = closing_;
     continued_ = 0;
-    batch_.append(ready_);
+    while (const soon_calls::call *call = soon_.next()) {
+        items++;
+        soon_calls::run(*call, closing);
+    }
     while (ready_item *item = batch_.pop_front()) {
         items++;
         item->run(*item, closing);
@@ -196,17 +214,50 @@ inline uint32_t kolk_loop::run_turn() noexcept {
     return items + continued_;
 }
 
+/* Turns in which there is nothing but calls, for as long as that goes on and no look is due: where each turn is one call, what
+ * lies between two turns counts as much as the call. */
+[[gnu::noinline]] uint32_t kolk_loop::run_calls() noexcept {
+    uint32_t items = 0;
+    for (;;) {
+        if (soon_.just_one()) [[likely]] {
+            soon_calls::run(soon_.take_only(), false);
+            items++;
+        } else if (soon_.empty()) {
+            return items;
+        } else {
+            soon_.begin();
+            while (const soon_calls::call *call = soon_.next()) {
+                soon_calls::run(*call, false);
+                items++;
+            }
+        }
+        if (items >= continue_for_ || turns_are_over()) [[unlikely]]
+            return items;
+        if (!ready_.empty()) [[unlikely]]
+            return items;
+    }
+}
+
 /* The same within a budget; what is left over comes first next time. */
 uint32_t kolk_loop::run_within(uint32_t max_items, int64_t deadline) noexcept {
     uint32_t items = 0;
     limited_turn_ = true; /* each item comes back here */
     batch_.append(ready_);
-    while (ready_item *item = batch_.pop_front()) {
-        item->run(*item, false);
+    soon_.begin();
+    soon_.shut(); /* what is asked for now comes after what is left over */
+    for (;;) {
+        if (const soon_calls::call *call = soon_.next())
+            soon_calls::run(*call, false);
+        else if (ready_item *item = batch_.pop_front())
+            item->run(*item, false);
+        else
+            break;
         if (++items == max_items || (deadline != INT64_MAX && now() >= deadline))
             break;
     }
     limited_turn_ = false;
+    soon_.open();
+    soon_.put_back();
     ready_.prepend(batch_);
     return items;
 }
@@ -216,7 +267,7 @@ void kolk_loop::run_turns(int &ret_status) noexcept {
     uint32_t allowance = 1, since_look = 1;
     int64_t last_look = 0;
     while (!turns_are_over()) {
-        bool busy = !ready_.empty();
+        bool busy = has_ready();
         if (!busy || since_look >= allowance) {
             if (busy) {
                 int64_t time = monotonic_time();
@@ -231,8 +282,8 @@ void kolk_loop::run_turns(int &ret_status) noexcept {
                 return;
             since_look = 0;
         }
-        continue_for_ = allowance - since_look;
-        since_look += run_turn();
+        continue_for_ = stopping_ ? 0 : allowance - since_look;
+        since_look += ready_.empty() ? run_calls() : run_turn();
         if (stopping_)
             return;
     }
@@ -246,20 +297,19 @@ int kolk_loop::run(const kolk_future *until) noexcept {
     int status = 0;
     {
         turns scope(*this);
-        until_ = until;
+        if (until)
+            until_ = &until->state;
         run_turns(status);
-        until_ = nullptr;
+        until_ = &never;
         continue_for_ = 0;
         stopping_ = false;
     }
     return leave(status);
 }
 
-bool kolk_loop::turns_are_over() const noexcept { return until_ && until_->done(); }
-
 /* For a task that stops when its turn is over: begins the next one, if nothing else is to be done in between. */
 bool kolk_loop::begin_next_turn() noexcept {
-    if (stopping_ || turns_are_over())
+    if (stopping_ || !soon_.empty() || turns_are_over())
         return false;
     batch_.append(ready_);
     return true;
@@ -301,22 +351,25 @@ int kolk_loop::run_nested(kolk_future &future) noexcept {
     if (future.done())
         return 0;
     future.ref();
-    const kolk_future *outer = until_;
+    const outcome *outer = until_;
     fiber *outer_home = home;
     bool limited = std::exchange(limited_turn_, false);
     int status = 0;
     {
         turns scope(*this);
-        run_turn();
-        until_ = &future;
+        finish_turn();
+        until_ = &future.state;
         if (!stopping_)
             run_turns(status);
         until_ = outer;
     }
     running_ = true;
-    host_sleeps_ = false;
+    set_host_sleeps(false);
     home = outer_home;
-    limited_turn_ = limited;
+    if (limited) {
+        limited_turn_ = true;
+        soon_.shut();
+    }
     if (status == 0 && !future.done())
         status = KOLK_EPENDING;
     future.unref();
@@ -325,7 +378,7 @@ int kolk_loop::run_nested(kolk_future &future) noexcept {
 
 int kolk_loop::prepare(kolk_plan &ret_plan) noexcept {
     /* Interest needs no flushing: reactors are told at once. */
-    ret_plan = {timers_.next_deadline(), !ready_.empty() || others_wait(), 0};
+    ret_plan = {timers_.next_deadline(), has_ready() || others_wait(), 0};
     return 0;
 }
 
@@ -353,7 +406,7 @@ int kolk_loop::dispatch(uint32_t max_items, int64_t max_ns, kolk_progress *ret_p
             items = run_turn();
         stopping_ = false;
         if (status == 0 && ret_progress)
-            *ret_progress = {items, !ready_.empty() || others_wait()};
+            *ret_progress = {items, has_ready() || others_wait()};
     }
     return leave(status);
 }
@@ -377,15 +430,24 @@ int kolk_loop::get_fd() noexcept {
     }
     timer_fd_ = timer;
     handle_fd_ = fd;
-    host_sleeps_ = !running_;
+    set_host_sleeps(!running_);
     touched();
     return fd;
+}
+
+/* What a host that sleeps must see goes through touched(), and so not by way of soon_. */
+void kolk_loop::set_host_sleeps(bool sleeps) noexcept {
+    host_sleeps_ = sleeps;
+    if (sleeps)
+        soon_.shut();
+    else
+        soon_.open();
 }
 
 void kolk_loop::update_handle() noexcept {
     if (check_process() < 0)
         return; /* the kernel's part is the parent's */
-    bool work = !ready_.empty() || others_wait();
+    bool work = has_ready() || others_wait();
     if (look_again_) {
         look_again_ = false;
         work |= is_readable(handle_fd_);
@@ -477,7 +539,7 @@ int kolk_loop::end_tasks() noexcept {
         task->refused = 0;
         task->cancel();
     }
-    for (uint32_t turn = 1; !ready_.empty(); turn++) {
+    for (uint32_t turn = 1; has_ready(); turn++) {
         run_turn();
         if (turn % turns_between_checks == 0 && !tasks.empty() && all_insist())
             break;

@@ -1,9 +1,9 @@
 /* One turn after another: collect what is ready, move due timers to the ready queue, run what was in it.
  *
- * Everything that runs is a ready_item: call_soon handles, timers, done callbacks, tasks to be resumed. A turn takes the queue
- * as it stands and runs that; what is added belongs to the next turn. Reactors, timers and other threads only ever append to
- * the queue, so user code is called from one place, run_turn() and its twin run_within(), with nothing of the loop's half done
- * below it.
+ * Everything that runs is a ready_item: call_soon handles, timers, done callbacks, tasks to be resumed; only calls that nobody
+ * can take back are less, and stand before the queue as soon_calls. A turn takes the queue as it stands and runs that; what is
+ * added belongs to the next turn. Reactors, timers and other threads only ever append to the queue, so user code is called from
+ * one place, run_turn() and its twins run_calls() and run_within(), with nothing of the loop's half done below it.
  *
  * A loop driven by itself sleeps in the reactor's collect. A loop driven by a host is asked in thirds; its handle, once asked
  * for, is kept truthful by update_handle() whenever control goes back to the host. */
@@ -16,6 +16,7 @@
 #include "core/loop/posted_calls.hh"
 #include "core/loop/ready_item.hh"
 #include "core/loop/resource.hh"
+#include "core/loop/soon_calls.hh"
 #include "core/loop/timer_wheel.hh"
 #include "core/platform/clock.hh"
 #include "core/platform/thread.hh"
@@ -35,6 +36,7 @@ struct watcher {
 };
 
 class resolver;
+enum class outcome : uint8_t;
 struct task_tag;
 using task_list = list<::kolk_task, task_tag>;
 
@@ -70,7 +72,10 @@ struct kolk_loop final {
     [[nodiscard]] int run_once() noexcept;
     /* From inside a turn. */
     [[nodiscard]] int run_nested(kolk_future &future) noexcept;
-    void stop() noexcept { stopping_ = true; }
+    void stop() noexcept {
+        stopping_ = true;
+        continue_for_ = 0;
+    }
     [[nodiscard]] int close() noexcept;
 
     [[nodiscard]] int prepare(kolk_plan &ret_plan) noexcept;
@@ -85,6 +90,18 @@ struct kolk_loop final {
     /* Where no host sleeps. */
     void make_ready_silently(kolk::ready_item &item) noexcept { ready_.push_back(item); }
     [[nodiscard]] bool host_sleeps() const noexcept { return host_sleeps_; }
+
+    /* A call without an object, where that keeps the order; false elsewhere. Neither allocates nor calls anything. */
+    [[nodiscard]] bool add_soon_call(kolk_callback_fn fn, void *userdata, kolk_destroy_fn destroy) noexcept {
+        if (!ready_.empty()) [[unlikely]]
+            return false;
+        return soon_.add(fn, userdata, destroy);
+    }
+    void make_soon_calls() noexcept {
+        if (!limited_turn_ && !host_sleeps_)
+            soon_.make(memory());
+    }
+
     void un_ready(kolk::ready_item &item) noexcept {
         item.unlink();
         touched();
@@ -197,10 +214,15 @@ struct kolk_loop final {
             update_handle();
     }
     void update_handle() noexcept;
+    void set_host_sleeps(bool sleeps) noexcept;
+    /* Something is to be run on the next turn. */
+    [[nodiscard]] bool has_ready() const noexcept { return !ready_.empty() || !soon_.empty(); }
 
     [[nodiscard]] int look(int64_t timeout) noexcept;
     [[nodiscard]] int64_t time_to_sleep() noexcept;
     uint32_t run_turn() noexcept;
+    uint32_t finish_turn() noexcept;
+    uint32_t run_calls() noexcept;
     uint32_t run_within(uint32_t max_items, int64_t deadline) noexcept;
     [[nodiscard]] bool turns_are_over() const noexcept;
     [[nodiscard]] bool begin_next_turn() noexcept;
@@ -223,8 +245,9 @@ struct kolk_loop final {
     bool look_again_ = false;  /* the last look may have left events in the kernel that are no news to an edge-triggered host */
     bool host_sleeps_ = false; /* on our handle, as far as we know: it was asked for, and no turn is running */
     uint32_t continued_ = 0;   /* what was run without coming back to the turn */
-    uint32_t continue_for_ = 0;          /* how many they may, before the next look */
-    const kolk_future *until_ = nullptr; /* what the loop runs for */
+    uint32_t continue_for_ = 0;  /* how much may be, before the next look; 0 when the run is to stop */
+    const kolk::outcome *until_; /* of the future that the loop runs for */
+    kolk::soon_calls soon_;      /* the calls before all of ready_; shut in a limited turn, and while a host sleeps */
     kolk::ready_queue ready_;
     kolk::ready_queue batch_; /* of the turn in progress */
     kolk::timer_wheel timers_;

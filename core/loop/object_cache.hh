@@ -30,7 +30,7 @@ class object_cache {
         for (size_t i = 0; i < classes; i++)
             while (block *first = free_[i]) {
                 free_[i] = first->next;
-                release(memory_, first, (i + 1) * granule);
+                release(memory_, first, size_of(i));
             }
     }
     object_cache(const object_cache &) = delete;
@@ -39,7 +39,7 @@ class object_cache {
     [[nodiscard]] const allocator &memory() const noexcept { return memory_; }
 
     [[nodiscard]] void *take(size_t bytes) noexcept {
-        size_t index = (bytes - 1) / granule;
+        size_t index = index_of(bytes);
         if (index >= classes)
             return allocate(memory_, bytes);
         if (block *first = free_[index]) [[likely]] {
@@ -47,13 +47,13 @@ class object_cache {
             kept_[index]--;
             return first;
         }
-        return allocate(memory_, (index + 1) * granule);
+        return allocate(memory_, size_of(index));
     }
 
     /* Only what was kept; nullptr when there is none. For ways so short that a call would make them long. */
     template <class T>
     [[nodiscard]] void *take_kept() noexcept {
-        constexpr size_t index = (sizeof(T) - 1) / granule;
+        constexpr size_t index = index_of(sizeof(T));
         static_assert(index < classes);
         block *first = free_[index];
         if (first) [[likely]] {
@@ -64,14 +64,14 @@ class object_cache {
     }
 
     void give(void *memory, size_t bytes) noexcept {
-        size_t index = (bytes - 1) / granule;
+        size_t index = index_of(bytes);
         if (index >= classes) {
             release(memory_, memory, bytes);
         } else if (caches_objects && kept_[index] < most_kept) [[likely]] {
             free_[index] = ::new (memory) block{free_[index]};
             kept_[index]++;
         } else {
-            release(memory_, memory, (index + 1) * granule);
+            release(memory_, memory, size_of(index));
         }
     }
 
@@ -90,6 +90,11 @@ class object_cache {
   private:
     static constexpr size_t granule = 32, classes = 8;
     static constexpr uint32_t most_kept = 1024;
+    /* With what malloc keeps for itself, a block is a whole number of granules, and two of them share as few cache lines as can
+     * be. */
+    static constexpr size_t header = sizeof(size_t);
+    static constexpr size_t index_of(size_t bytes) noexcept { return (bytes + header - 1) / granule; }
+    static constexpr size_t size_of(size_t index) noexcept { return (index + 1) * granule - header; }
     struct block {
         block *next;
     };

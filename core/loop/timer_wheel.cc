@@ -8,8 +8,9 @@ namespace {
 
 timer_node *next_of(const timer_node &timer) noexcept { return static_cast<timer_node *>(timer.next); }
 
+/* Two of the same nanosecond that two thousand million starts lie between may change places. */
 bool earlier(const timer_node &a, const timer_node &b) noexcept {
-    return a.when != b.when ? a.when < b.when : a.order < b.order;
+    return a.when != b.when ? a.when < b.when : int32_t(a.order - b.order) < 0;
 }
 
 /* In front of a list that ends with nullptr; prev of the first is `parent`. */
@@ -118,7 +119,7 @@ void timer_wheel::mark_stale(const timer_node &timer) noexcept {
 }
 
 void timer_wheel::start(timer_node &timer, int64_t when) noexcept {
-    uint64_t order = arrivals_++;
+    uint32_t order = arrivals_++;
     if (timer.waiting()) {
         if (timer.slot != timer_node::in_heap && tick_of(when) >= begin_of(timer.slot)) {
             mark_stale(timer);

@@ -25,7 +25,7 @@ struct timer_node : ready_item {
     timer_node *child =
         nullptr; /* in the heap: the first one; next and prev lead to siblings, prev of the first to the parent */
     int64_t when = 0;
-    uint64_t order = 0;          /* of arrival */
+    uint32_t order = 0;          /* of arrival; wraps around, so that it fits beside the slot */
     uint16_t slot = not_waiting; /* level * 64 + slot, or one of the above */
 
     using ready_item::ready_item;
@@ -70,8 +70,8 @@ class timer_wheel {
 
     timer_node *near_ = nullptr; /* root of the heap */
     uint64_t position_ = 0;      /* in ticks; timers at or before it are in the heap */
-    uint64_t arrivals_ = 0;
     uint64_t count_ = 0;
+    uint32_t arrivals_ = 0;
     uint64_t busy_[levels] = {};  /* which slots may hold timers; a stop leaves the bit */
     uint64_t stale_[levels] = {}; /* in which slots the earliest timer was stopped or moved */
     timer_node *slots_[levels * slots] = {};

@@ -138,6 +138,107 @@ static void a_callback_cannot_cancel_itself(void **state) {
     assert_null(self.handle);
 }
 
+static int say_in_a_task(void *userdata, void **ret_result) {
+    (void)ret_result;
+    say(userdata);
+    return 0;
+}
+
+static void soon_with_handle(struct fixture *f, const char *text) {
+    kolk_handle *handle;
+    assert_int_equal(kolk_loop_call_soon(f->loop, say, word(f, text), NULL, &handle), 0);
+    kolk_handle_unref(handle);
+}
+
+static void soon_as_task(struct fixture *f, const char *text) {
+    assert_int_equal(kolk_create_task(f->loop, say_in_a_task, word(f, text), NULL, NULL, NULL), 0);
+}
+
+static void ask_for_all_kinds(void *userdata) {
+    struct fixture *f = userdata;
+    soon(f, "1");
+    soon_as_task(f, "2");
+    soon(f, "3");
+    soon_with_handle(f, "4");
+    soon(f, "5");
+}
+
+/* Calls with a handle, calls without one and tasks take their turns in the order they came. */
+static void all_kinds_run_in_the_order_they_came(void **state) {
+    struct fixture *f = *state;
+    soon(f, "a");
+    assert_int_equal(kolk_loop_call_soon(f->loop, ask_for_all_kinds, f, NULL, NULL), 0);
+    soon_with_handle(f, "b");
+    soon(f, "c");
+    soon_as_task(f, "d");
+    soon(f, "e");
+    assert_int_equal(drive_once(f), 6);
+    assert_record(f, "a b c d e");
+    soon(f, "6");
+    assert_int_equal(drive_once(f), 6);
+    assert_record(f, "a b c d e 1 2 3 4 5 6");
+}
+
+enum { CROWD = 1000 };
+
+struct crowd {
+    kolk_loop *loop;
+    struct member {
+        struct crowd *crowd;
+        int number;
+    } members[CROWD];
+    int next;
+    int misplaced;
+    int rounds;
+    int destroyed;
+};
+
+static void take_place(void *userdata) {
+    struct member *self = userdata;
+    struct crowd *crowd = self->crowd;
+    crowd->misplaced += self->number != crowd->next;
+    crowd->next = (crowd->next + 1) % CROWD;
+    if (crowd->next == 0)
+        crowd->rounds++;
+    if (crowd->rounds < 3)
+        kolk_loop_call_soon(crowd->loop, take_place, self, NULL, NULL);
+}
+
+static void count_destroyed(void *userdata) { ((struct member *)userdata)->crowd->destroyed++; }
+
+static void form_crowd(struct crowd *crowd, kolk_loop *loop, kolk_destroy_fn destroy) {
+    *crowd = (struct crowd){.loop = loop};
+    for (int i = 0; i < CROWD; i++) {
+        crowd->members[i] = (struct member){crowd, i};
+        assert_int_equal(kolk_loop_call_soon(loop, take_place, &crowd->members[i], destroy, NULL), 0);
+    }
+}
+
+/* However many calls there are, they keep their order from turn to turn. */
+static void a_crowd_keeps_its_order(void **state) {
+    struct fixture *f = *state;
+    static struct crowd crowd;
+    form_crowd(&crowd, f->loop, NULL);
+    for (int turn = 0; turn < 3; turn++)
+        drive_once(f);
+    assert_int_equal(crowd.rounds, 3);
+    assert_int_equal(crowd.misplaced, 0);
+}
+
+/* Calls that find no memory to be noted together are noted one by one, in order. */
+static void calls_do_without_memory_for_many(void **state) {
+    struct fixture *f = *state;
+    failing_allocator_arm(&f->memory, 1, 0);
+    soon(f, "a");
+    soon(f, "b");
+    soon(f, "c");
+    failing_allocator_disarm(&f->memory);
+    drive_once(f);
+    soon(f, "d");
+    drive_once(f);
+    assert_record(f, "a b c d");
+}
+
 struct chain {
     kolk_loop *loop;
     int stop;
@@ -832,6 +933,21 @@ static void closing_destroys_what_was_pending(void **state) {
     close_pair(pair);
 }
 
+/* Closing releases each of many calls once, whatever a budget left over of them. */
+static void closing_destroys_a_crowd_once(void **state) {
+    struct fixture *f = *state;
+    static struct crowd crowd;
+    form_crowd(&crowd, f->loop, count_destroyed);
+    kolk_budget budget = {.size = sizeof budget, .max_items = 2};
+    assert_int_equal(kolk_loop_dispatch(f->loop, &budget, NULL), 0);
+    assert_int_equal(crowd.next, 2);
+    assert_int_equal(crowd.destroyed, 2);
+    assert_int_equal(kolk_loop_close(f->loop), 0);
+    assert_int_equal(crowd.next, 2);
+    assert_int_equal(crowd.misplaced, 0);
+    assert_int_equal(crowd.destroyed, CROWD);
+}
+
 struct both_ways {
     struct fixture *f;
     int fd;
@@ -1148,6 +1264,25 @@ static void a_budget_of_items_is_kept(void **state) {
     assert_int_equal(progress.more, 0);
     assert_int_equal(kolk_loop_dispatch(f->loop, &budget, &progress), 0);
     assert_int_equal(progress.items, 0);
+}
+
+/* What is asked for while a budget is kept comes after what the budget leaves over. */
+static void a_budget_leaves_the_order_alone(void **state) {
+    struct fixture *f = *state;
+    soon(f, "a");
+    assert_int_equal(kolk_loop_call_soon(f->loop, ask_for_all_kinds, f, NULL, NULL), 0);
+    soon(f, "b");
+    soon_with_handle(f, "c");
+    soon(f, "d");
+    kolk_budget budget = {.size = sizeof budget, .max_items = 1};
+    kolk_progress progress = {.more = 1};
+    for (int turn = 0; progress.more; turn++) {
+        assert_int_equal(kolk_loop_dispatch(f->loop, &budget, &progress), 0);
+        assert_int_equal(progress.items, 1);
+        if (turn == 1)
+            soon(f, "6");
+    }
+    assert_record(f, "a b c d 1 2 3 4 5 6");
 }
 
 static void burn_two_ms(void *userdata) {
@@ -1910,6 +2045,9 @@ int main(int argc, char **argv) {
     select_tests(argc, argv);
     static const struct rule matrix[] = {
         RULE(callbacks_run_first_in_first_out),
+        RULE(all_kinds_run_in_the_order_they_came),
+        RULE(a_crowd_keeps_its_order),
+        RULE(calls_do_without_memory_for_many),
         RULE(nothing_runs_inside_call_soon),
         RULE(what_a_callback_adds_runs_on_the_next_turn),
         RULE(userdata_is_destroyed_after_the_call),
@@ -1948,6 +2086,7 @@ int main(int argc, char **argv) {
         RULE(the_current_loop_is_known_inside_callbacks),
         RULE(another_loop_may_be_run_inside_a_callback),
         RULE(closing_destroys_what_was_pending),
+        RULE(closing_destroys_a_crowd_once),
         RULE(closing_survives_who_removes_both_ways),
         RULE(closing_survives_who_drops_objects),
         RULE(an_endless_chain_does_not_keep_a_loop_open),
@@ -1966,6 +2105,7 @@ int main(int argc, char **argv) {
         RULE(a_dispatch_takes_the_stop_before_it),
         RULE(dispatch_alone_is_enough),
         RULE(a_budget_of_items_is_kept),
+        RULE(a_budget_leaves_the_order_alone),
         RULE(posted_calls_count_one_by_one),
         RULE(a_budget_of_time_is_kept),
         RULE(a_budget_of_centuries_does_not_overflow),

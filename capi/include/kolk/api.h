@@ -12,7 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(__GNUC__)
+/* Without a detour through the procedure linkage table, where the compiler can do that: it costs as much as a short call. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define KOLK_API __attribute__((visibility("default"), noplt))
+#elif defined(__GNUC__)
 #define KOLK_API __attribute__((visibility("default")))
 #else
 #define KOLK_API
