@@ -27,7 +27,7 @@ int kolk_loop_all_tasks(const kolk_loop *loop, kolk_task **ret_tasks, size_t cap
 
 int kolk_loop_format_tasks(const kolk_loop *loop, char *text, size_t size) noexcept {
     int status = text || size == 0 ? check(loop) : int(KOLK_EINVAL);
-    return status < 0 ? status : int(format_tasks(const_cast<kolk_loop &>(*loop), text, size));
+    return status < 0 ? status : format_tasks(const_cast<kolk_loop &>(*loop), text, size);
 }
 
 } // extern "C"

@@ -87,8 +87,10 @@ int kolk_task_cancel_with(kolk_task *self, const char *message) noexcept {
     int status = check_thread(self);
     if (status < 0 || self->done())
         return status;
-    self->set_cancel_words(message);
-    return self->cancel();
+    error *words = message ? make_error(KOLK_ECANCELED, 0, nullptr, "%s", message) : nullptr;
+    status = self->request_cancel(nullptr, words && words->bytes ? words : nullptr);
+    unref(words);
+    return status;
 }
 
 int kolk_task_cancelling(const kolk_task *self) noexcept {
@@ -153,6 +155,8 @@ int kolk_wait(kolk_future *const *futures, size_t count, int32_t until, int64_t 
         return status;
     void *done = nullptr;
     status = outcome_of(*all, await(*all), &done);
+    if (status < 0)
+        (void)all->cancel();
     all->unref();
     return status < 0 ? status : int(reinterpret_cast<intptr_t>(done));
 }

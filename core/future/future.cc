@@ -85,6 +85,7 @@ kolk_future::~kolk_future() {
     }
     if (notes) {
         destroy_userdata(notes->destroy_datum, notes->datum);
+        kolk::unref(notes->cancel_words);
         owner->objects.destroy(notes);
     }
 }

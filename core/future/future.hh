@@ -24,6 +24,7 @@ struct future_kind {
     /* A future of the user's, which set_result may finish. */
     bool bare;
     bool task = false;
+    bool patient = false; /* waited for in a cancelled scope as well: see parking */
 };
 
 extern const future_kind bare_future;

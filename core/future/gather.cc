@@ -115,6 +115,10 @@ constinit const future_kind gathering::kind_of_gathering = {
 
 } // namespace
 
+future *gathering_behind(const ready_item &item) noexcept {
+    return item.run == member::done ? static_cast<const member &>(item).of : nullptr;
+}
+
 int gather(loop &on, future *const *futures, size_t count, uint32_t flags, future *&ret_future) noexcept {
     size_t bytes;
     if (__builtin_mul_overflow(count, sizeof(member) + sizeof(void *), &bytes) || bytes > PTRDIFF_MAX / 2)

@@ -105,6 +105,10 @@ constinit const future_kind waiting::kind_of_wait = {
 
 } // namespace
 
+future *wait_behind(const ready_item &item) noexcept {
+    return item.run == member::done ? static_cast<const member &>(item).of : nullptr;
+}
+
 int wait_async(loop &on, future *const *futures, size_t count, int32_t until, int64_t timeout, future *&ret_future) noexcept {
     size_t how_many = 0;
     bool over = timeout <= 0;

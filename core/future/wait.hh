@@ -9,4 +9,7 @@ namespace kolk {
 [[nodiscard]] int wait_async(loop &on, future *const *futures, size_t count, int32_t until, int64_t timeout,
                              future *&ret_future) noexcept;
 
+/* The wait that this item is part of; nullptr: it is something else. */
+[[nodiscard]] future *wait_behind(const ready_item &item) noexcept;
+
 } // namespace kolk

@@ -87,6 +87,10 @@ struct time_limit final : timer_node {
 
 } // namespace
 
+future *limit_behind(const ready_item &item) noexcept {
+    return item.run == limited::inner_done ? static_cast<const limited::watch &>(item).of : nullptr;
+}
+
 int wait_for(task &self, future &what, int64_t timeout) noexcept {
     if (&self == &what)
         return KOLK_EINVAL;

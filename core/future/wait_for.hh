@@ -11,4 +11,7 @@ namespace kolk {
 
 [[nodiscard]] int wait_for_async(future &what, int64_t timeout, future *&ret_future) noexcept;
 
+/* The future with a limit that waits with this item; nullptr: it is something else. */
+[[nodiscard]] future *limit_behind(const ready_item &item) noexcept;
+
 } // namespace kolk

@@ -1,9 +1,15 @@
 #include "core/task/inspect.hh"
 
+#include "core/future/gather.hh"
+#include "core/future/wait.hh"
+#include "core/future/wait_for.hh"
 #include "core/platform/symbol.hh"
 #include "core/task/task_group.hh"
 #include "core/text_writer.hh"
 
+#include <algorithm>
+#include <functional>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -53,11 +59,34 @@ kolk_task_state state_of(const task &self) noexcept {
     return listed && !(self.awaiting && !self.awaiting->done()) ? KOLK_TASK_READY : KOLK_TASK_WAITING;
 }
 
+namespace {
+
+/* The task that waits for a future, itself or by way of a gather or a time limit. */
+task *task_waiting_for(future &what) noexcept {
+    constexpr int most_steps = 64; /* such futures may lead in a circle */
+    future *at = &what;
+    for (int step = 0; at && step < most_steps; step++) {
+        future *next = nullptr;
+        for (ready_item *item = at->done() ? nullptr : at->waiters.front(); item; item = at->waiters.after(*item)) {
+            if (task::is(*item))
+                return static_cast<task *>(item);
+            if (!next)
+                next = gathering_behind(*item);
+            if (!next)
+                next = limit_behind(*item);
+            if (!next)
+                next = wait_behind(*item);
+        }
+        at = next;
+    }
+    return nullptr;
+}
+
+} // namespace
+
 task *parent_of(const task &self) noexcept {
-    ready_queue &waiting = const_cast<task &>(self).waiters;
-    for (ready_item *item = self.done() ? nullptr : waiting.front(); item; item = waiting.after(*item))
-        if (task::is(*item))
-            return static_cast<task *>(item);
+    if (task *waiting = task_waiting_for(const_cast<task &>(self)))
+        return waiting;
     return self.notes && self.notes->group ? self.notes->group->own.host : nullptr;
 }
 
@@ -82,75 +111,114 @@ void describe(const task &self, kolk_task_info &ret_info) noexcept {
     ret_info = info;
 }
 
-/* Depth first without a stack of our own, for chains may be longer than one: from each task on to the first of its children, to
- * the next of its siblings, or back up. Whose parent leads back to itself has no place in a tree; it stands at its root. */
 namespace {
 
-bool has_ancestor(const task &self, const task &wanted) noexcept {
-    const task *slow = &self;
-    bool step = false;
-    for (task *at = parent_of(self); at; at = parent_of(*at)) {
-        if (at == &wanted)
-            return true;
-        if (step && (slow = parent_of(*slow)) == at)
-            return false;
-        step = !step;
-    }
-    return false;
-}
-
-task *listed_parent(const task &self) noexcept { return has_ancestor(self, self) ? nullptr : parent_of(self); }
-
-task *next_root(loop &on, task *after) noexcept {
-    for (task *at = after ? on.tasks.after(*after) : on.tasks.front(); at; at = on.tasks.after(*at))
-        if (!listed_parent(*at))
-            return at;
-    return nullptr;
-}
-
-/* The children of a task: what it awaits, then the members of the groups it is in, the innermost first. */
-task *next_child(task &parent, task *after) noexcept {
-    task *awaited = parent.awaited_task();
-    bool found = !after;
-    auto is_next = [&](task *each) {
-        bool right = found && each != awaited && listed_parent(*each) == &parent;
-        found |= each == after;
-        return right;
+/* All tasks of a loop with the ties between them, as indices; `none` where there is nobody. */
+class task_tree {
+  public:
+    static constexpr uint32_t none = UINT32_MAX;
+    struct node {
+        task *of;
+        uint32_t parent, child, sibling;
     };
-    if (awaited && !after && listed_parent(*awaited) == &parent)
-        return awaited;
-    found |= awaited == after;
-    for (kolk_scope *at = parent.scope(); at && at->host == &parent; at = at->parent)
-        if (at->group)
-            if (task *next = at->group->find_member(is_next))
-                return next;
-    return nullptr;
+
+    explicit task_tree(loop &on) noexcept : memory_(on.memory()) {
+        for (task *each = on.tasks.front(); each; each = on.tasks.after(*each))
+            count_++;
+        nodes_ = static_cast<node *>(allocate(memory_, bytes()));
+        if (!nodes_)
+            return;
+        by_address_ = reinterpret_cast<uint32_t *>(nodes_ + count_);
+        uint32_t at = 0;
+        for (task *each = on.tasks.front(); each; each = on.tasks.after(*each), at++) {
+            nodes_[at] = {each, none, none, none};
+            by_address_[at] = at;
+        }
+        std::sort(by_address_, by_address_ + count_,
+                  [this](uint32_t a, uint32_t b) { return std::less<task *>()(nodes_[a].of, nodes_[b].of); });
+        for (at = 0; at < count_; at++)
+            nodes_[at].parent = find(parent_of(*nodes_[at].of));
+        cut_circles();
+        tie();
+    }
+    ~task_tree() { release(memory_, nodes_, bytes()); }
+    task_tree(const task_tree &) = delete;
+    task_tree &operator=(const task_tree &) = delete;
+
+    [[nodiscard]] bool made() const noexcept { return nodes_; }
+    [[nodiscard]] uint32_t first() const noexcept { return roots_; }
+    [[nodiscard]] const node &operator[](uint32_t at) const noexcept { return nodes_[at]; }
+
+  private:
+    [[nodiscard]] size_t bytes() const noexcept { return (count_ + 1) * (sizeof(node) + sizeof(uint32_t)); }
+
+    [[nodiscard]] uint32_t find(const task *wanted) const noexcept {
+        const uint32_t *end = by_address_ + count_;
+        const uint32_t *at =
+            std::lower_bound(static_cast<const uint32_t *>(by_address_), end, wanted,
+                             [this](uint32_t a, const task *b) { return std::less<const task *>()(nodes_[a].of, b); });
+        return wanted && at != end && nodes_[*at].of == wanted ? *at : none;
+    }
+
+    /* Tasks may wait for each other in a circle. The oldest of one becomes a root. Whom a walk has come by is marked with the
+     * walk's number, in the member that is not needed yet. */
+    void cut_circles() noexcept {
+        for (uint32_t start = 0; start < count_; start++) {
+            uint32_t at = start;
+            for (; at != none && nodes_[at].child == none; at = nodes_[at].parent)
+                nodes_[at].child = start;
+            if (at != none && nodes_[at].child == start)
+                nodes_[at].parent = none;
+        }
+    }
+
+    /* From the last one on, each in front of its siblings: so they stand in the order they were made. */
+    void tie() noexcept {
+        for (uint32_t at = 0; at < count_; at++)
+            nodes_[at].child = none;
+        for (uint32_t at = count_; at-- > 0;) {
+            uint32_t &first = nodes_[at].parent == none ? roots_ : nodes_[nodes_[at].parent].child;
+            nodes_[at].sibling = std::exchange(first, at);
+        }
+    }
+
+    allocator memory_;
+    uint32_t count_ = 0, roots_ = none;
+    node *nodes_ = nullptr;
+    uint32_t *by_address_ = nullptr;
+};
+
+void add_line(text_writer &out, const task &one, int depth) noexcept {
+    kolk_task_info info = {};
+    describe(one, info);
+    out.add("%*s%s  %s", depth * 2, "", info.name[0] ? info.name : "(no name)", state_names[info.state]);
+    if (info.awaits[0])
+        out.add("  %s", info.awaits);
+    out.add("  (%s)  %s\n", info.kind, info.location);
 }
 
 } // namespace
 
-size_t format_tasks(loop &on, char *text, size_t size) noexcept {
+/* Without memory for the tree, all on one level. */
+int format_tasks(loop &on, char *text, size_t size) noexcept {
+    task_tree tree(on);
     text_writer out(text, size);
+    if (!tree.made())
+        for (task *each = on.tasks.front(); each; each = on.tasks.after(*each))
+            add_line(out, *each, 0);
     int depth = 0;
-    for (task *at = next_root(on, nullptr), *next; at; at = next) {
-        kolk_task_info info = {};
-        describe(*at, info);
-        out.add("%*s%s  %s", depth * 2, "", info.name[0] ? info.name : "(no name)", state_names[info.state]);
-        if (info.awaits[0])
-            out.add("  %s", info.awaits);
-        out.add("  (%s)  %s\n", info.kind, info.location);
-        next = next_child(*at, nullptr);
-        depth += next != nullptr;
-        while (!next) {
-            task *up = listed_parent(*at);
-            next = up ? next_child(*up, at) : next_root(on, at);
-            if (!up)
-                break;
-            depth -= next == nullptr;
-            at = up;
+    for (uint32_t at = tree.first(); at != tree.none;) {
+        add_line(out, *tree[at].of, depth);
+        uint32_t next = tree[at].child;
+        depth += next != tree.none;
+        for (; next == tree.none && at != tree.none; depth -= next == tree.none) {
+            next = tree[at].sibling;
+            if (next == tree.none)
+                at = tree[at].parent;
         }
+        at = next;
     }
-    return out.length();
+    return int(std::min(out.length(), size_t(INT_MAX)));
 }
 
 } // namespace kolk

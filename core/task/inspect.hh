@@ -13,6 +13,6 @@ namespace kolk {
 void describe(const task &self, kolk_task_info &ret_info) noexcept;
 
 /* The length of the whole text; what fits is in it. */
-[[nodiscard]] size_t format_tasks(loop &on, char *text, size_t size) noexcept;
+[[nodiscard]] int format_tasks(loop &on, char *text, size_t size) noexcept;
 
 } // namespace kolk

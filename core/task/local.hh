@@ -8,7 +8,7 @@
 
 namespace kolk {
 
-class local_values {
+class alignas(void *) local_values {
   public:
     [[nodiscard]] static local_values *with_room_for(loop &on, uint32_t capacity) noexcept;
 

@@ -96,6 +96,7 @@ void interrupt_members(scope &cancelled) noexcept {
 void kolk_scope::enter() noexcept {
     parent = host->scope();
     cancels_before = host->cancels;
+    pending_before = host->must_cancel;
     host->notes->scope = this;
     host->scoped = true;
     if (shield)
@@ -133,14 +134,21 @@ bool kolk_scope::cancel() noexcept {
     return true;
 }
 
+void kolk_scope::take_request_back() noexcept {
+    if (!asked)
+        return;
+    host->uncancel();
+    if (host->cancels <= cancels_before && !pending_before)
+        host->must_cancel = false;
+}
+
 bool kolk_scope::cancelled_outside() const noexcept { return host->cancels > cancels_before || is_cancelled_for_good(parent); }
 
 int kolk_scope::leave(int status) noexcept {
     (void)host->owner->stop_timer(*this);
     host->notes->scope = parent;
     host->scoped = parent;
-    if (asked)
-        host->uncancel();
+    take_request_back();
     if (held)
         host->must_cancel = true;
     if (status != KOLK_ECANCELED || !cancelled || (!shield && cancelled_outside()))

@@ -18,6 +18,7 @@ struct kolk_scope : kolk::timer_node {
     bool expired = false;
     bool asked = false; /* the host to cancel, at the edge */
     bool held = false;  /* at this shield: a request from outside */
+    bool pending_before = false; /* a request that the host has not been told of */
     uint32_t cancels_before = 0;
 
     kolk_scope(kolk_task &of, uint32_t flags) noexcept
@@ -29,6 +30,8 @@ struct kolk_scope : kolk::timer_node {
     bool cancel() noexcept;
     /* The innermost one of the running task: leaves it. Says what becomes of the block's status. */
     [[nodiscard]] int leave(int status) noexcept;
+    /* When it is left: what it asked of the host, told or not, is no more. */
+    void take_request_back() noexcept;
     /* Whether somebody outside of it wants the task to end as well. */
     [[nodiscard]] bool cancelled_outside() const noexcept;
 

@@ -191,7 +191,7 @@ bool kolk_task::refuse(parking &what) noexcept {
         raise_cancel_words();
         return !what.cancel(what, *this);
     }
-    if (what.patient || !is_cancelled_for_good(scope()))
+    if (is_patient(what) || !is_cancelled_for_good(scope()))
         return false;
     /* Not on the spot: who goes on waiting in vain must not keep everyone else from running. */
     (void)what.cancel(what, *this);
@@ -219,7 +219,7 @@ bool kolk_task::tell() noexcept {
 void kolk_task::interrupt() noexcept {
     if (!parked)
         return;
-    bool patient = parked->patient;
+    bool patient = is_patient(*parked);
     (void)parked->cancel(*parked, *this);
     if (!patient)
         tell();
@@ -229,7 +229,7 @@ void kolk_task::interrupt() noexcept {
  * recursion, because chains may be long and we may be on a fiber. Where a chain leads back to itself, or through a gather to a
  * task that is being asked already, nobody would ever be told; there the request stops and that task is. A shield on the way
  * holds the request until it is left. */
-bool kolk_task::request_cancel(const kolk_scope *origin) noexcept {
+bool kolk_task::request_cancel(const kolk_scope *origin, kolk_error *words) noexcept {
     uint64_t before = owner->cancel_passes; /* requests of the same occasion have larger numbers, as long as one is under way */
     bool nested = owner->cancelling > 0;
     if (!nested)
@@ -244,6 +244,7 @@ bool kolk_task::request_cancel(const kolk_scope *origin) noexcept {
             return at->pass == mine ? at->tell() : true;
         at->pass = mine;
         at->cancels++;
+        at->keep_cancel_words(words);
         if (at->scoped && !owner->closing() && hold_at_shield(*at, at == this ? origin : nullptr))
             return true;
         kolk_task *next = at->awaited_task();
@@ -257,18 +258,10 @@ bool kolk_task::request_cancel(const kolk_scope *origin) noexcept {
     return woken || at->tell();
 }
 
-void kolk_task::set_cancel_words(const char *message) noexcept {
-    for (kolk_task *at = this; at; at = at->awaited_task()) {
-        kolk_error *words = message ? make_error(KOLK_ECANCELED, 0, nullptr, "%s", message) : nullptr;
-        if (words && !words->bytes)
-            words = nullptr;
-        if (words ? at->annotate() : at->notes)
-            kolk::unref(std::exchange(at->notes->cancel_words, words));
-        else
-            kolk::unref(words);
-        if (at->awaited_task() == this)
-            break;
-    }
+/* Or, when memory is gone, nothing. */
+void kolk_task::keep_cancel_words(kolk_error *words) noexcept {
+    if (words ? annotate() : notes)
+        kolk::unref(std::exchange(notes->cancel_words, kolk::ref(words)));
 }
 
 void kolk_task::raise_cancel_words() noexcept {

@@ -74,9 +74,8 @@ struct kolk_task : kolk_future, kolk::link<kolk::task_tag>, kolk::ready_item {
     /* The same, on the spot, for what is itself an item of the ready queue, and parks fibers only. */
     void step_fiber() noexcept;
 
-    /* From inside the scope, or from outside of all: nullptr. */
-    bool request_cancel(const kolk_scope *origin = nullptr) noexcept;
-    void set_cancel_words(const char *message) noexcept;
+    /* From inside the scope, or from outside of all: nullptr. The words are borrowed. */
+    bool request_cancel(const kolk_scope *origin = nullptr, kolk_error *words = nullptr) noexcept;
     /* Takes one request back. Returns how many are left. */
     uint32_t uncancel() noexcept;
     /* Ends the wait, if it is waiting for something that can be let go, with KOLK_ECANCELED. */
@@ -95,10 +94,14 @@ struct kolk_task : kolk_future, kolk::link<kolk::task_tag>, kolk::ready_item {
 
   protected:
     static void run_fiber(kolk::ready_item &item, bool closing) noexcept;
+    [[nodiscard]] bool is_patient(const kolk::parking &what) const noexcept {
+        return what.patient || (awaiting && awaiting->kind->patient);
+    }
     /* Whether a task that was cancelled, or is at the end of its loop, must not wait for this. */
     [[nodiscard]] bool refuse(kolk::parking &what) noexcept;
     [[nodiscard]] static bool can_continue(const kolk::ready_item *next) noexcept;
     bool tell() noexcept;
+    void keep_cancel_words(kolk_error *words) noexcept;
     /* With a status below 0 and its error, whose reference is taken; or with a result. */
     void ended(int status, void *result, kolk_error *why) noexcept;
 };

@@ -31,6 +31,8 @@ constinit const future_kind kolk_task_group::everyone_ended::kind_of_everyone_en
         of->unref();
     },
     false,
+    false,
+    true,
 };
 
 namespace kolk {
@@ -208,8 +210,7 @@ int kolk_task_group::left(int status) noexcept {
     (void)owner->stop_timer(own);
     host.notes->scope = own.parent;
     host.scoped = own.parent;
-    if (own.asked)
-        host.uncancel();
+    own.take_request_back();
     bool outside = host.cancels > own.cancels_before || is_cancelled_for_good(own.parent);
     if (error_count > 0 && (status >= 0 || status == KOLK_ECANCELED)) {
         /* Who cancelled the host as well is not forgotten. */

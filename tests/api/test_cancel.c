@@ -8,6 +8,7 @@ struct scene {
     const char *name;
     kolk_future *future;
     kolk_task *task;
+    struct scene *other;
     kolk_semaphore *semaphore;
     int64_t until_ns;
     int requests;
@@ -85,6 +86,56 @@ static void words_pass_down_a_chain(void **state) {
     kolk_task_unref(inner);
     kolk_task_unref(between);
     kolk_task_unref(outer);
+}
+
+static int await_the_next(void *userdata, void **ret_result) {
+    struct scene *self = userdata;
+    return kolk_await(kolk_task_as_future(self->other->task), ret_result);
+}
+
+/* Words that go down a chain which ends in a circle come to an end as well. */
+static void words_end_in_a_circle(void **state) {
+    struct fixture *f = *state;
+    struct scene scenes[3] = {{.f = f}, {.f = f}, {.f = f}};
+    scenes[0].other = &scenes[1];
+    scenes[1].other = &scenes[2];
+    scenes[2].other = &scenes[1];
+    for (size_t i = 0; i < COUNT(scenes); i++)
+        scenes[i].task = spawn_with(f, await_the_next, &scenes[i]);
+    drive_once(f);
+    assert_int_equal(kolk_task_cancel_with(scenes[0].task, "round and round"), 1);
+    for (size_t i = 0; i < COUNT(scenes); i++)
+        drive_until(f, kolk_task_as_future(scenes[i].task));
+    for (size_t i = 0; i < COUNT(scenes); i++) {
+        assert_string_equal(kolk_error_message(kolk_task_error(scenes[i].task)), "round and round");
+        kolk_task_unref(scenes[i].task);
+    }
+}
+
+/* Words are given back with the task that had them, read or not, delivered or not, replaced or not. */
+static void words_are_given_back(void **state) {
+    struct fixture *f = *state;
+    struct failing_allocator memory;
+    failing_allocator_init(&memory);
+    assert_int_equal(kolk_set_default_allocator(&memory.hook), 0);
+    for (int way = 0; way < 4; way++) {
+        struct scene scene = {.f = f, .name = "a"};
+        kolk_task *task = spawn_with(f, sleep_with_words, &scene);
+        if (way > 0)
+            drive_once(f);
+        kolk_task_cancel_with(task, "first");
+        if (way > 1)
+            kolk_task_cancel_with(task, "second");
+        drive_until(f, kolk_task_as_future(task));
+        if (way > 2)
+            kolk_task_error(task);
+        kolk_task_unref(task);
+        drive_during(f, MS);
+    }
+    kolk_set_default_allocator(NULL);
+    assert_true(failing_allocator_disarm(&memory) > 0);
+    assert_int_equal(failing_allocator_live_blocks(&memory), 0);
+    assert_int_equal(failing_allocator_mistakes(&memory), 0);
 }
 
 /* A task that is cancelled before its start has the words, though it never ran. */
@@ -393,6 +444,8 @@ int main(int argc, char **argv) {
         RULE(a_request_has_words),
         RULE(a_request_without_words_has_the_general_ones),
         RULE(words_pass_down_a_chain),
+        RULE(words_end_in_a_circle),
+        RULE(words_are_given_back),
         RULE(a_task_that_never_ran_has_the_words),
         RULE(a_cancelled_task_is_not_reported),
         RULE(without_memory_a_task_is_cancelled_without_words),

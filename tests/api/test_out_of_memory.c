@@ -198,6 +198,110 @@ static int run_main(kolk_loop *loop, kolk_coroutine_fn fn, void *userdata) {
 
 static int use_tasks(kolk_loop *loop) { return run_main(loop, run_children, loop); }
 
+static int go_on_later(void *result, void *userdata, kolk_future *next) {
+    kolk_future *later = NULL;
+    TRY(kolk_sleep_async(userdata, 1000, &later));
+    int status = kolk_future_follow(next, later);
+    kolk_future_unref(later);
+    (void)result;
+    return status;
+}
+
+static int recover(kolk_error *error, void *userdata, kolk_future *next) {
+    (void)userdata, (void)next;
+    return kolk_error_status(error) == KOLK_ECANCELED ? 0 : kolk_error_status(error);
+}
+
+static int chain_steps(kolk_loop *loop, kolk_future *first) {
+    kolk_future *last = kolk_future_ref(first);
+    int status = 0;
+    for (int i = 0; i < 6 && status == 0; i++) {
+        kolk_future *next = NULL;
+        if (i % 3 == 0)
+            status = kolk_future_then(last, go_on_later, loop, NULL, &next);
+        else if (i % 3 == 1)
+            status = kolk_future_catch(last, recover, loop, NULL, &next);
+        else
+            status = kolk_shield(last, &next);
+        if (status == 0) {
+            kolk_future_unref(last);
+            last = next;
+        }
+    }
+    if (status == 0)
+        status = run_to_the_end(loop, last);
+    kolk_future_unref(last);
+    return status;
+}
+
+static int use_then(kolk_loop *loop) {
+    kolk_future *first = NULL;
+    TRY(kolk_sleep_async(loop, 1000, &first));
+    int status = chain_steps(loop, first);
+    kolk_future_unref(first);
+    return status;
+}
+
+static int wait_for_some(kolk_loop *loop, kolk_future **sleeps, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        TRY(kolk_sleep_async(loop, (int64_t)i * 10000, &sleeps[i]));
+    const int32_t kinds[] = {KOLK_FIRST_COMPLETED, KOLK_FIRST_ERROR, KOLK_ALL_COMPLETED};
+    for (size_t i = 0; i < COUNT(kinds); i++) {
+        kolk_future *some = NULL;
+        TRY(kolk_wait_async(loop, sleeps, count, kinds[i], SECOND, &some));
+        int status = run_to_the_end(loop, some);
+        kolk_future_unref(some);
+        TRY(status);
+    }
+    return 0;
+}
+
+static int use_wait(kolk_loop *loop) {
+    kolk_future *sleeps[12] = {NULL};
+    int status = wait_for_some(loop, sleeps, COUNT(sleeps));
+    for (size_t i = 0; i < COUNT(sleeps); i++)
+        kolk_future_unref(sleeps[i]);
+    return status;
+}
+
+static int fill_queue(kolk_loop *loop, kolk_completion_queue *queue, int count) {
+    for (int i = 0; i < count; i++) {
+        kolk_future *sleep = NULL;
+        TRY(kolk_sleep_async(loop, i * 1000, &sleep));
+        int status = kolk_completion_queue_add(queue, sleep, (uint64_t)i);
+        kolk_future_unref(sleep);
+        TRY(status);
+    }
+    return 0;
+}
+
+static int take_all(void *userdata, void **ret_result) {
+    kolk_completion one;
+    int status;
+    (void)ret_result;
+    while ((status = kolk_completion_queue_next(userdata, SECOND, &one)) == 1)
+        kolk_future_unref(one.future);
+    return status;
+}
+
+static int empty_queue(kolk_loop *loop, kolk_completion_queue *queue) {
+    TRY(fill_queue(loop, queue, 6));
+    kolk_future *next = NULL;
+    TRY(kolk_completion_queue_next_async(queue, &next));
+    int status = run_to_the_end(loop, next);
+    kolk_future_unref(next);
+    TRY(status);
+    return run_main(loop, take_all, queue);
+}
+
+static int use_completion_queue(kolk_loop *loop) {
+    kolk_completion_queue *queue = NULL;
+    TRY(kolk_completion_queue_new(loop, &queue));
+    int status = empty_queue(loop, queue);
+    kolk_completion_queue_unref(queue);
+    return status;
+}
+
 static int hold_permit(void *userdata, void **ret_result) {
     kolk_semaphore *semaphore = userdata;
     (void)ret_result;
@@ -410,6 +514,21 @@ static void wait_for(void **state) {
     fail_every_allocation_of(use_wait_for);
 }
 
+static void then_and_shield(void **state) {
+    (void)state;
+    fail_every_allocation_of(use_then);
+}
+
+static void wait(void **state) {
+    (void)state;
+    fail_every_allocation_of(use_wait);
+}
+
+static void completion_queues(void **state) {
+    (void)state;
+    fail_every_allocation_of(use_completion_queue);
+}
+
 static void tasks_and_coroutines(void **state) {
     (void)state;
     fail_every_allocation_of(use_tasks);
@@ -527,6 +646,9 @@ int main(int argc, char **argv) {
         RULE(futures),
         RULE(gather),
         RULE(wait_for),
+        RULE(then_and_shield),
+        RULE(wait),
+        RULE(completion_queues),
         RULE(tasks_and_coroutines),
         RULE(semaphores),
         RULE(an_echo_over_streams),

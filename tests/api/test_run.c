@@ -403,6 +403,25 @@ static void only_a_fresh_coroutine_becomes_a_task(void **state) {
     kolk_coroutine_unref(coroutine);
 }
 
+/* One that cannot become a task stays as it was, and can be driven otherwise. */
+static void a_coroutine_that_becomes_no_task_stays_fresh(void **state) {
+    struct fixture *f = *state;
+    kolk_coroutine *coroutine = make(f, yield_once, NULL);
+    kolk_task_options wrong = {.size = 1};
+    kolk_task *task = NULL;
+    void *value = NULL;
+    assert_int_equal(kolk_create_task_of(coroutine, &wrong, &task), KOLK_EINVAL);
+    failing_allocator_arm(&f->memory, 1, 1);
+    int status = kolk_create_task_of(coroutine, NULL, &task);
+    failing_allocator_disarm(&f->memory);
+    assert_int_equal(status, KOLK_ENOMEM);
+    assert_null(task);
+    assert_int_equal(kolk_coroutine_get_state(coroutine), KOLK_COROUTINE_CREATED);
+    assert_int_equal(kolk_coroutine_next(coroutine, &value), KOLK_COROUTINE_YIELDED);
+    assert_string_equal(value, "a value");
+    kolk_coroutine_unref(coroutine);
+}
+
 /* A task of a coroutine that is cancelled before its start never runs it; nobody complains that it was not started. */
 static void a_coroutine_of_a_cancelled_task_never_runs(void **state) {
     struct fixture *f = *state;
@@ -516,6 +535,7 @@ int main(int argc, char **argv) {
         RULE(a_task_drives_a_coroutine),
         RULE(a_coroutine_that_a_task_drives_is_busy),
         RULE(only_a_fresh_coroutine_becomes_a_task),
+        RULE(a_coroutine_that_becomes_no_task_stays_fresh),
         RULE(a_coroutine_of_a_cancelled_task_never_runs),
         RULE(a_coroutine_runs_only_when_it_is_awaited_or_scheduled),
     };

@@ -160,6 +160,29 @@ static void what_could_not_be_made_is_an_outcome(void **state) {
     assert_int_equal(join(f, task), KOLK_ENOMEM);
 }
 
+static int sleep_without_memory(void *state, void **ret_value) {
+    struct scene *self = state;
+    KOLK_STEP_BEGIN(&self->step);
+    failing_allocator_arm(&self->f->memory, 1, 1);
+    KOLK_STEP_SLEEP(&self->step, ret_value, 1000 * SECOND);
+    record_status(self);
+    return self->step.status;
+    KOLK_STEP_END(&self->step);
+}
+
+/* A sleep that cannot be had is an outcome as well; whatever it was made of is given back. */
+static void a_sleep_without_memory_is_an_outcome(void **state) {
+    struct fixture *f = *state;
+    kolk_task *task = make_scene(sleep_without_memory, (struct scene){.f = f, .name = "a"});
+    drive_once(f);
+    size_t failures = f->memory.failures;
+    failing_allocator_disarm(&f->memory);
+    if (failures == 0) /* What it needs had been kept of other objects. */
+        assert_int_equal(kolk_task_cancel(task), 1);
+    assert_int_equal(join(f, task), failures > 0 ? KOLK_ENOMEM : KOLK_ECANCELED);
+    assert_record(f, failures > 0 ? "a(KOLK_ENOMEM)" : "a(KOLK_ECANCELED)");
+}
+
 /* What it awaited is the task's until the next wait, or its end. */
 static void a_future_is_given_away(void **state) {
     struct fixture *f = *state;
@@ -890,6 +913,7 @@ int main(int argc, char **argv) {
         RULE(the_words_of_an_awaited_error_are_kept),
         RULE(a_failure_has_a_status_and_words),
         RULE(what_could_not_be_made_is_an_outcome),
+        RULE(a_sleep_without_memory_is_an_outcome),
         RULE(a_future_is_given_away),
         RULE(sleepers_wake_in_the_order_of_their_deadlines),
         RULE(waiting_for_nothing_lets_others_run),

@@ -98,7 +98,13 @@ static int host_of_three(void *userdata, void **ret_result) {
 static void a_group_is_left_when_all_have_ended(void **state) {
     struct fixture *f = *state;
     assert_int_equal(run_task(f, host_of_three, f), 0);
-    assert_record(f, "3 members a(KOLK_OK) b(KOLK_OK) c(KOLK_OK) left(KOLK_OK) 0 members");
+    const char *const members[] = {"a(KOLK_OK)", "b(KOLK_OK)", "c(KOLK_OK)"},
+                      *left = strstr(f->record, "left(KOLK_OK) 0 members");
+    assert_non_null(left);
+    for (size_t i = 0; i < COUNT(members); i++) {
+        const char *ended = strstr(f->record, members[i]);
+        assert_true(ended && ended < left);
+    }
 }
 
 static int host_of_none(void *userdata, void **ret_result) {
@@ -182,20 +188,23 @@ static void members_may_add_members(void **state) {
 }
 
 static int cancel_one_member(void *userdata, void **ret_result) {
-    struct fixture *f = userdata;
+    struct scene *self = userdata;
+    struct fixture *f = self->f;
     (void)ret_result;
     struct scene cancelled = {.f = f, .name = "cancelled", .status = KOLK_ECANCELED};
-    struct scene other = {.f = f, .name = "other", .delay_ns = 3 * MS};
+    struct scene other = {.f = f, .name = "other", .future = self->future};
     kolk_task_group *group = NULL;
     kolk_task *task = NULL;
     int status = kolk_task_group_enter(0, &group);
     if (status == 0)
         status = kolk_task_group_create_task(group, hang, &cancelled, NULL, NULL, &task);
     if (status == 0)
-        status = add(group, sleep_and_say, &other);
+        status = add(group, await_it, &other);
     kolk_sleep(MS / 4);
     kolk_task_cancel(task);
     kolk_task_unref(task);
+    told(f, "block", kolk_sleep(MS / 4));
+    kolk_future_set_result(self->future, NULL, NULL);
     status = leave(f, "left", group, status);
     record(f, "%d errors", kolk_task_group_error_count(group));
     kolk_task_group_unref(group);
@@ -205,8 +214,10 @@ static int cancel_one_member(void *userdata, void **ret_result) {
 /* A member that is cancelled alone has not failed: the group goes on without it. */
 static void a_member_that_is_cancelled_alone_does_not_end_the_group(void **state) {
     struct fixture *f = *state;
-    assert_int_equal(run_task(f, cancel_one_member, f), 0);
-    assert_record(f, "cancelled(KOLK_ECANCELED) other(KOLK_OK) left(KOLK_OK) 0 errors");
+    struct scene scene = {.f = f, .future = new_future(f)};
+    assert_int_equal(run_task(f, cancel_one_member, &scene), 0);
+    assert_record(f, "cancelled(KOLK_ECANCELED) block(KOLK_OK) other(KOLK_OK) left(KOLK_OK) 0 errors");
+    kolk_future_unref(scene.future);
 }
 
 /* ---- Failing ---- */
@@ -629,16 +640,18 @@ static void a_group_can_time_out(void **state) {
 }
 
 static int time_out_in_a_group(void *userdata, void **ret_result) {
-    struct fixture *f = userdata;
+    struct scene *self = userdata;
+    struct fixture *f = self->f;
     (void)ret_result;
-    struct scene member = {.f = f, .name = "member", .delay_ns = 4 * MS};
+    struct scene member = {.f = f, .name = "member", .future = self->future};
     kolk_scope *scope = NULL;
     kolk_task_group *group = NULL;
     int status = kolk_task_group_enter(0, &group);
     if (status == 0)
-        status = add(group, sleep_and_say, &member);
+        status = add(group, await_it, &member);
     kolk_timeout(MS, &scope);
     told(f, "scope", kolk_scope_leave(scope, kolk_sleep(10 * SECOND)));
+    kolk_future_set_result(self->future, NULL, NULL);
     status = leave(f, "group", group, status);
     kolk_task_group_unref(group);
     return status;
@@ -647,8 +660,10 @@ static int time_out_in_a_group(void *userdata, void **ret_result) {
 /* One inside the block is the block's affair. */
 static void a_time_out_in_the_block_spares_the_members(void **state) {
     struct fixture *f = *state;
-    assert_int_equal(run_task(f, time_out_in_a_group, f), 0);
+    struct scene scene = {.f = f, .future = new_future(f)};
+    assert_int_equal(run_task(f, time_out_in_a_group, &scene), 0);
     assert_record(f, "scope(KOLK_ETIMEDOUT) member(KOLK_OK) group(KOLK_OK)");
+    kolk_future_unref(scene.future);
 }
 
 /* ---- Nesting ---- */
@@ -846,8 +861,9 @@ static int clean_up_shielded(void *userdata, void **ret_result) {
     int status = kolk_sleep(1000 * SECOND);
     told(f, "refused", kolk_sleep(0));
     kolk_scope *shield = NULL;
-    kolk_scope_enter(KOLK_SCOPE_SHIELD, kolk_loop_time(f->loop) + 4 * MS, &shield);
+    kolk_scope_enter(KOLK_SCOPE_SHIELD, kolk_loop_time(f->loop) + 10 * SECOND, &shield);
     told(f, "clean-up", kolk_sleep(MS / 4));
+    kolk_scope_reschedule(shield, kolk_loop_time(f->loop) + 2 * MS);
     int hung = told(f, "that hangs", kolk_sleep(1000 * SECOND));
     told(f, "shield", kolk_scope_leave(shield, hung));
     told(f, "refused", kolk_sleep(0));
@@ -1029,6 +1045,7 @@ struct group_step {
     struct scene *members;
     int count;
     int status;
+    int woken; /* How often, before the group could be left. */
 };
 
 /* A step function that hosts a group. */
@@ -1097,6 +1114,60 @@ static void a_step_task_cancelled_while_leaving_cancels_the_members(void **state
     assert_int_equal(join(f, task), KOLK_ECANCELED);
     const char *member = strstr(f->record, "a(KOLK_ECANCELED)"), *left = strstr(f->record, "left(KOLK_ECANCELED)");
     assert_true(member && left && member < left);
+}
+
+static int clean_up_in_shield(void *userdata, void **ret_result) {
+    struct scene *self = userdata;
+    (void)ret_result;
+    int status = kolk_sleep(1000 * SECOND);
+    kolk_scope *shield = NULL;
+    kolk_scope_enter(KOLK_SCOPE_SHIELD, KOLK_NEVER, &shield);
+    told(self->f, self->name, kolk_await(self->future, NULL));
+    kolk_scope_leave(shield, 0);
+    return status;
+}
+
+static int host_level_in_steps(void *state, void **ret_value) {
+    struct group_step *self = state;
+    KOLK_STEP_BEGIN(&self->step);
+    self->status = kolk_task_group_enter(KOLK_TASK_GROUP_LEVEL, &self->group);
+    if (self->status == 0)
+        self->status = add(self->group, clean_up_in_shield, self->members);
+    self->members->group = self->group;
+    KOLK_STEP_SLEEP(&self->step, ret_value, MS / 4);
+    if (self->count)
+        kolk_task_group_cancel(self->group);
+    record(self->f, "begun");
+    while (kolk_task_group_leave_async(self->group, self->status, &self->future) == KOLK_EPENDING && self->woken < 1000) {
+        KOLK_STEP_AWAIT(&self->step, ret_value, self->future);
+        self->woken++;
+    }
+    record(self->f, "%s, %d members", self->woken < 1000 ? "left" : "woken in vain", kolk_task_group_count(self->group));
+    kolk_task_group_unref(self->group);
+    KOLK_STEP_END(&self->step);
+}
+
+/* A step task whose level group is cancelled, in its block or when it leaves, goes on waiting for members that clean up. It is
+ * not woken in vain. */
+static void a_step_task_waits_for_a_cancelled_level_group(void **state) {
+    struct fixture *f = *state;
+    for (int in_block = 0; in_block < 2; in_block++) {
+        struct scene member = {.f = f, .name = "clean-up", .future = new_future(f)};
+        struct group_step steps = {.f = f, .members = &member, .count = in_block};
+        kolk_task *task = NULL;
+        clear_record(f);
+        assert_int_equal(kolk_create_step_task(f->loop, host_level_in_steps, &steps, sizeof steps, NULL, NULL, &task), 0);
+        drive_to_its_wait(f);
+        if (!in_block)
+            assert_int_equal(kolk_task_group_cancel(member.group), 1);
+        drive_during(f, MS);
+        kolk_future_set_result(member.future, NULL, NULL);
+        int status = join(f, task);
+        drive_during(f, MS);
+        kolk_future_unref(member.future);
+        assert_int_equal(status, 0);
+        assert_record(f, "begun clean-up(KOLK_OK) left, 0 members");
+    }
 }
 
 static int ask_twice(void *userdata, void **ret_result) {
@@ -1315,15 +1386,21 @@ static int forget_to_leave(void *userdata, void **ret_result) {
     return status < 0 ? status : kolk_sleep(MS);
 }
 
-/* A group that its task ends without leaving does no harm: nothing is used that is gone, and nothing is left in the end. */
-static void a_group_that_is_never_left_does_no_harm(void **state) {
+/* A task that ends without leaving its group has made a mistake, which is reported; the members are cancelled. */
+static void a_group_that_is_never_left_is_reported(void **state) {
     struct fixture *f = *state;
-    struct scene scene = {.f = f, .name = "member", .future = new_future(f)};
-    assert_int_equal(run_task(f, forget_to_leave, &scene), 0);
-    kolk_future_set_result(scene.future, NULL, NULL);
-    drive_during(f, MS);
-    assert_int_equal(strncmp(f->record, "member(", 7), 0);
-    kolk_future_unref(scene.future);
+    for (uint32_t level = 0; level <= KOLK_TASK_GROUP_LEVEL; level++) {
+        struct scene scene = {.f = f, .name = "member", .future = new_future(f), .flags = level};
+        clear_record(f);
+        watch_errors(f);
+        f->unhandled = 0;
+        assert_int_equal(run_task(f, forget_to_leave, &scene), 0);
+        drive_during(f, MS);
+        assert_int_equal(f->unhandled, 1);
+        assert_non_null(strstr(f->record, "unhandled(KOLK_EBUSY)"));
+        assert_non_null(strstr(f->record, "member(KOLK_ECANCELED)"));
+        kolk_future_unref(scene.future);
+    }
 }
 
 /* The end of the loop ends members and hosts, wherever they stand. */
@@ -1414,6 +1491,144 @@ static void a_group_may_be_large(void **state) {
     struct fixture *f = *state;
     assert_int_equal(run_task(f, host_of_thousands, f), 0);
     assert_record(f, "left(KOLK_OK) 2000 ended");
+}
+
+/* A tree of tasks that do what chance has them do. Whoever waits for long does so in a scope with a deadline. */
+struct tree {
+    struct fixture *f;
+    uint64_t chance;
+    int to_make; /* Tasks that may still be made. */
+    int alive, outlived, lost;
+};
+
+struct branch {
+    struct tree *tree;
+    int depth;
+};
+
+/* Sebastiano Vigna's splitmix64. */
+static uint32_t draw(struct tree *tree, uint32_t below) {
+    uint64_t z = tree->chance += UINT64_C(0x9E3779B97F4A7C15);
+    z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
+    z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
+    return (uint32_t)((z ^ z >> 31) >> 32) % below;
+}
+
+static int grow(struct tree *tree, int depth);
+
+static int grow_branch(void *userdata, void **ret_result) {
+    struct branch *self = userdata;
+    struct tree *tree = self->tree;
+    (void)ret_result;
+    tree->alive++;
+    int status = grow(tree, self->depth);
+    tree->alive--;
+    return status;
+}
+
+static int grow_in_group(struct tree *tree, int depth) {
+    struct branch branches[3];
+    kolk_task *tasks[COUNT(branches)] = {NULL};
+    kolk_task_group *group = NULL;
+    int status = kolk_task_group_enter(draw(tree, 2) ? KOLK_TASK_GROUP_LEVEL : 0, &group);
+    if (status < 0)
+        return status;
+    for (uint32_t i = 0, count = draw(tree, COUNT(branches) + 1); i < count && tree->to_make > 0 && status == 0; i++) {
+        tree->to_make--;
+        branches[i] = (struct branch){tree, depth + 1};
+        status = kolk_task_group_create_task(group, grow_branch, &branches[i], NULL, NULL, &tasks[i]);
+        if (draw(tree, 3) == 0)
+            status = status < 0 ? status : kolk_sleep(0);
+    }
+    if (draw(tree, 4) == 0)
+        kolk_task_group_cancel(group);
+    if (status == 0 && draw(tree, 2))
+        status = grow(tree, depth + 1);
+    status = kolk_task_group_leave(group, status);
+    tree->outlived += kolk_task_group_count(group) != 0;
+    for (size_t i = 0; i < COUNT(tasks); i++) {
+        tree->outlived += tasks[i] && !kolk_task_done(tasks[i]);
+        kolk_task_unref(tasks[i]);
+    }
+    kolk_task_group_unref(group);
+    return status;
+}
+
+static int grow_in_scope(struct tree *tree, int depth) {
+    kolk_scope *scope = NULL;
+    int before = kolk_task_cancelling(kolk_task_current());
+    int64_t deadline = kolk_loop_time(tree->f->loop) + draw(tree, 300) * 1000;
+    int status = kolk_scope_enter(draw(tree, 4), deadline, &scope);
+    if (status < 0)
+        return status;
+    if (draw(tree, 8) == 0)
+        kolk_scope_cancel(scope);
+    status = draw(tree, 2) ? grow(tree, depth + 1) : kolk_sleep(1000 * SECOND);
+    status = kolk_scope_leave(scope, status);
+    /* The scope takes back its own request, and no other. */
+    tree->lost += kolk_task_cancelling(kolk_task_current()) < before;
+    return status;
+}
+
+static int cancel_anyone(struct tree *tree) {
+    kolk_task *tasks[64];
+    int count = kolk_loop_all_tasks(tree->f->loop, tasks, COUNT(tasks));
+    if (count > (int)COUNT(tasks))
+        count = COUNT(tasks);
+    if (count > 0)
+        kolk_task_cancel(tasks[draw(tree, (uint32_t)count)]);
+    return kolk_loop_format_tasks(tree->f->loop, NULL, 0) > 0 ? 0 : KOLK_EUNSPECIFIED;
+}
+
+static int grow(struct tree *tree, int depth) {
+    int status = 0;
+    for (uint32_t left = draw(tree, 4) + 1; left > 0; left--) {
+        uint32_t what = draw(tree, 8);
+        if (what < 2 && depth < 6)
+            status = grow_in_group(tree, depth);
+        else if (what < 4 && depth < 6)
+            status = grow_in_scope(tree, depth);
+        else if (what == 4 && draw(tree, 3) == 0)
+            status = cancel_anyone(tree);
+        else if (what == 5 && draw(tree, 6) == 0)
+            status = KOLK_EIO;
+        else
+            status = kolk_sleep(draw(tree, 100) * 1000);
+        /* One in four swallows what he is told. */
+        if (status < 0 && draw(tree, 4) != 0)
+            return status;
+    }
+    return status < 0 ? 0 : status;
+}
+
+/* One that begins anew until enough tasks have been made, whatever became of those before. */
+static int plant(void *userdata, void **ret_result) {
+    struct tree *tree = userdata;
+    (void)ret_result;
+    int status = 0;
+    for (int i = 0; i < 100 && tree->to_make > 0; i++)
+        status = grow_in_group(tree, 0);
+    return status;
+}
+
+/* Whatever happens, everything ends, nobody outlives the group he is in, and nothing is left over. */
+static void no_member_outlives_its_group(void **state) {
+    struct fixture *f = *state;
+    int made = 0;
+    watch_errors(f);
+    for (uint64_t round = 0; round < 20; round++) {
+        struct tree tree = {.f = f, .chance = f->seed * 1000 + round, .to_make = 60};
+        int status = run_task(f, plant, &tree);
+        if (status != 0 && status != KOLK_EIO && status != KOLK_ECANCELED && status != KOLK_ETIMEDOUT)
+            fail_msg("round %d: %s", (int)round, kolk_status_name(status));
+        if (tree.alive || tree.outlived || tree.lost)
+            fail_msg("round %d: %d alive, %d outlived, %d lost", (int)round, tree.alive, tree.outlived, tree.lost);
+        assert_int_equal(kolk_loop_all_tasks(f->loop, NULL, 0), 0);
+        made += 60 - tree.to_make;
+    }
+    /* Otherwise chance would have had nothing happen. */
+    assert_true(made > 1000);
+    assert_int_equal(f->unhandled, 0);
 }
 
 static int use_groups(void *userdata, void **ret_result) {
@@ -1521,14 +1736,16 @@ int main(int argc, char **argv) {
         RULE(a_step_task_is_told_of_failures),
         RULE(a_step_task_cancelled_while_leaving_cancels_the_members),
         RULE(a_level_group_is_not_held_up_by_steps_that_swallow),
+        RULE(a_step_task_waits_for_a_cancelled_level_group),
         RULE(the_end_of_a_group_may_be_asked_for_again),
         RULE(cancelling_the_end_of_a_group_cancels_the_members),
         RULE(members_may_be_of_every_kind),
         RULE(a_group_that_was_left_still_tells),
-        RULE(a_group_that_is_never_left_does_no_harm),
+        RULE(a_group_that_is_never_left_is_reported),
         RULE(closing_the_loop_ends_groups),
         RULE(what_makes_no_sense_is_refused),
         RULE(a_group_may_be_large),
+        RULE(no_member_outlives_its_group),
     };
     static const struct rule plain[] = {
         RULE(without_memory_nothing_is_left_over),

@@ -366,6 +366,24 @@ static void a_result_lives_as_long_as_the_last_step(void **state) {
     assert_record(f, "tea ~tea");
 }
 
+/* A future that failed is not kept for the sake of those after it, which have the error themselves. */
+static void a_future_that_failed_is_let_go(void **state) {
+    struct fixture *f = *state;
+    kolk_future *before = new_future(f), *self = new_future(f);
+    kolk_future *steps[] = {then(before, must_not_be_called, f), catch_error(before, say_error, f)};
+    assert_int_equal(kolk_future_follow(self, before), 0);
+    assert_int_equal(kolk_future_set_datum(before, word(f, "datum"), unsay), 0);
+    kolk_future_set_error(before, kolk_error_of(KOLK_EIO));
+    kolk_future_unref(before);
+    drive_until(f, self);
+    assert_record(f, "catch(KOLK_EIO) ~datum");
+    assert_int_equal(status_of(steps[0]), KOLK_EIO);
+    assert_int_equal(status_of(self), KOLK_EIO);
+    kolk_future_unref(steps[0]);
+    kolk_future_unref(steps[1]);
+    kolk_future_unref(self);
+}
+
 /* ---- Cancelling ---- */
 
 /* Cancelling what comes after cancels what it waits for, however many steps lie between. */
@@ -455,6 +473,33 @@ static void cancelling_passes_through_to_tasks(void **state) {
     assert_record(f, "told ended");
     assert_int_equal(kolk_future_cancelled(next), 1);
     kolk_future_unref(next);
+    kolk_task_unref(worker);
+}
+
+static int carry_on_once(void *userdata, void **ret_result) {
+    struct fixture *f = userdata;
+    (void)ret_result;
+    record(f, "%s", kolk_status_name(kolk_sleep(30 * SECOND)));
+    return kolk_sleep(30 * SECOND);
+}
+
+/* A request that the task at the beginning did not follow can be repeated. */
+static void a_request_to_cancel_can_be_repeated(void **state) {
+    struct fixture *f = *state;
+    kolk_task *worker = spawn(f, carry_on_once);
+    kolk_future *middle = then(kolk_task_as_future(worker), must_not_be_called, f), *last = new_future(f);
+    assert_int_equal(kolk_future_follow(last, middle), 0);
+    drive_during(f, MS);
+    assert_int_equal(kolk_future_cancel(last), 1);
+    drive_during(f, MS);
+    assert_record(f, "KOLK_ECANCELED");
+    assert_int_equal(kolk_future_done(last), 0);
+    assert_int_equal(kolk_future_cancel(last), 1);
+    drive_until(f, last);
+    assert_int_equal(kolk_task_done(worker), 1);
+    assert_int_equal(kolk_future_cancelled(last), 1);
+    kolk_future_unref(last);
+    kolk_future_unref(middle);
     kolk_task_unref(worker);
 }
 
@@ -832,11 +877,13 @@ int main(int argc, char **argv) {
         RULE(an_error_that_nobody_catches_is_reported_once),
         RULE(one_future_may_have_several_steps),
         RULE(a_result_lives_as_long_as_the_last_step),
+        RULE(a_future_that_failed_is_let_go),
         RULE(cancelling_goes_back_to_the_first),
         RULE(a_cancellation_goes_past_then),
         RULE(a_step_that_is_cancelled_in_time_is_not_called),
         RULE(a_step_that_was_called_is_cancelled_itself),
         RULE(cancelling_passes_through_to_tasks),
+        RULE(a_request_to_cancel_can_be_repeated),
         RULE(the_function_may_drop_everything),
         RULE(userdata_is_released_once),
         RULE(a_future_ends_as_the_one_it_follows),

@@ -208,19 +208,65 @@ static void cancelling_the_wait_cancels_nothing(void **state) {
     drop_futures(futures, THREE);
 }
 
-static int await_it(void *userdata, void **ret_result) { return kolk_await(userdata, ret_result); }
+struct in_task {
+    kolk_future **futures;
+    size_t count;
+    int32_t until;
+    int64_t timeout_ns;
+};
 
-/* A task that is cancelled while it waits leaves the futures alone too. */
+static int wait_in_task(void *userdata, void **ret_result) {
+    struct in_task *self = userdata;
+    int number = kolk_wait(self->futures, self->count, self->until, self->timeout_ns);
+    *ret_result = (void *)(intptr_t)number;
+    return number;
+}
+
+/* The number that kolk_wait() returned to the task, or its status. Drops the task. */
+static int number_of(struct fixture *f, kolk_task *task) {
+    void *number = NULL;
+    drive_until(f, kolk_task_as_future(task));
+    int status = kolk_task_result(task, &number);
+    kolk_task_unref(task);
+    return status < 0 ? status : (int)(intptr_t)number;
+}
+
+/* A task gets the number where it waits. */
+static void a_task_waits_for_some(void **state) {
+    struct fixture *f = *state;
+    kolk_future *futures[THREE];
+    new_futures(f, futures, THREE);
+    struct in_task first = {futures, THREE, KOLK_FIRST_COMPLETED, KOLK_NEVER};
+    kolk_task *task = spawn_with(f, wait_in_task, &first);
+    drive_during(f, MS);
+    assert_int_equal(kolk_task_done(task), 0);
+    kolk_future_set_result(futures[1], "tea", NULL);
+    assert_int_equal(number_of(f, task), 1);
+
+    struct in_task late = {futures, THREE, KOLK_ALL_COMPLETED, 2 * MS};
+    assert_int_equal(number_of(f, spawn_with(f, wait_in_task, &late)), 1);
+    assert_int_equal(kolk_future_done(futures[0]), 0);
+    struct in_task nothing = {NULL, 0, KOLK_ALL_COMPLETED, KOLK_NEVER};
+    assert_int_equal(number_of(f, spawn_with(f, wait_in_task, &nothing)), 0);
+    struct in_task wrong = {futures, THREE, 3, KOLK_NEVER};
+    assert_int_equal(number_of(f, spawn_with(f, wait_in_task, &wrong)), KOLK_EINVAL);
+    assert_int_equal(kolk_wait(futures, THREE, KOLK_ALL_COMPLETED, KOLK_NEVER), KOLK_ENOTASK);
+    drop_futures(futures, THREE);
+}
+
+/* Cancelled while it waits, a task is told, and none of the futures is cancelled. */
 static void a_cancelled_task_leaves_the_futures_alone(void **state) {
     struct fixture *f = *state;
-    kolk_future *future = new_future(f), *some = wait(f, &future, 1, KOLK_ALL_COMPLETED, KOLK_NEVER);
-    kolk_task *task = spawn_with(f, await_it, some);
+    kolk_future *futures[THREE];
+    new_futures(f, futures, THREE);
+    struct in_task all = {futures, THREE, KOLK_ALL_COMPLETED, 10 * SECOND};
+    kolk_task *task = spawn_with(f, wait_in_task, &all);
     drive_during(f, MS);
     assert_int_equal(kolk_task_cancel(task), 1);
-    assert_int_equal(join(f, task), KOLK_ECANCELED);
-    assert_int_equal(kolk_future_done(future), 0);
-    kolk_future_unref(some);
-    kolk_future_unref(future);
+    assert_int_equal(number_of(f, task), KOLK_ECANCELED);
+    for (int i = 0; i < THREE; i++)
+        assert_int_equal(kolk_future_done(futures[i]), 0);
+    drop_futures(futures, THREE);
 }
 
 /* The wait does not count as reading: an error that nobody looks at is reported. */
@@ -375,6 +421,7 @@ int main(int argc, char **argv) {
         RULE(one_future_may_be_given_twice),
         RULE(who_finished_together_is_counted_together),
         RULE(cancelling_the_wait_cancels_nothing),
+        RULE(a_task_waits_for_some),
         RULE(a_cancelled_task_leaves_the_futures_alone),
         RULE(errors_stay_unread),
         RULE(a_wait_that_is_over_holds_nothing),

@@ -39,9 +39,13 @@ KOLK_API int kolk_completion_queue_new(kolk_loop *loop, kolk_completion_queue **
 /** One more owner. Accepts NULL. Returns @p self. @threads{loop} @since 0.1 */
 KOLK_API kolk_completion_queue *kolk_completion_queue_ref(kolk_completion_queue *self) KOLK_NOEXCEPT;
 
-/** One owner fewer. Accepts NULL. The last one drops what is in the queue; futures that are pending go on. Who
- * waits for the queue is an owner too. Returns NULL; @p self on a wrong thread, where nothing is done. @threads{loop} @since
- * 0.1 */
+/**
+ * One owner fewer. Accepts NULL. The last one drops what is in the queue; futures that are pending go on. Who waits for the
+ * queue is an owner too.
+ *
+ * @return NULL; @p self on a wrong thread, where nothing is done.
+ * @threads{loop} @since 0.1
+ */
 KOLK_API kolk_completion_queue *kolk_completion_queue_unref(kolk_completion_queue *self) KOLK_NOEXCEPT;
 
 /**

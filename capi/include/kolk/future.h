@@ -173,7 +173,7 @@ typedef int (*kolk_catch_fn)(kolk_error *error, void *userdata, kolk_future *nex
  * follows; if that is done already, or nothing, it ends itself.
  *
  * @param self        @ref borrowed: referenced until it has failed or the returned future is gone.
- * @param fn          Called once, or not at all: not when the loop is closed.
+ * @param fn          Called once, or not at all: not when the loop is closed, which cancels the returned future.
  * @param userdata    Handed to @p fn. @ref owned_by_callee through @p destroy.
  * @param destroy     May be NULL. Called after @p fn, or when it will not be called, or when this call fails.
  * @param ret_future  Receives the future. @ref owned_by_caller.
@@ -205,7 +205,7 @@ KOLK_API int kolk_future_catch(kolk_future *self, kolk_catch_fn fn, void *userda
  * @param other  @ref borrowed: referenced until it has failed or @p self is gone, for a result stays its own.
  * @return 0; #KOLK_EALREADY when @p self is done or follows one already; #KOLK_ENOTSUP as kolk_future_set_result();
  *         #KOLK_ENOMEM, #KOLK_EINVAL (also for itself or a future of another loop), #KOLK_ECLOSED, #KOLK_ETHREAD,
- * #KOLK_EFORKED.
+ *         #KOLK_EFORKED.
  * @threads{loop} @since 0.1
  */
 KOLK_API int kolk_future_follow(kolk_future *self, kolk_future *other) KOLK_NOEXCEPT;
@@ -246,7 +246,7 @@ KOLK_API int kolk_wait_for_async(kolk_future *future, int64_t timeout_ns, kolk_f
 
 /**
  * A future with the outcome of @p future that can be cancelled alone: @p future goes on, and its error then counts as unread.
- * asyncio.shield().
+ * When the loop is closed, it is cancelled. asyncio.shield().
  *
  * @param future      @ref borrowed: referenced until it has failed, or the returned future is cancelled or gone.
  * @param ret_future  Receives the future. @ref owned_by_caller.
@@ -265,7 +265,7 @@ typedef enum kolk_wait_until {
 /**
  * A future that is done when so many of @p futures are, or when the time is up. None of them is cancelled, whatever happens to
  * the returned one. Its result is how many are done, as a number in the pointer's value; kolk_future_done() tells which. When
- * enough are done already it is done at once.
+ * enough are done already it is done at once; when the loop is closed it is cancelled.
  *
  * @param loop        Whose futures they are.
  * @param futures     @ref borrowed: each is referenced until the returned future is done. Errors stay unread.

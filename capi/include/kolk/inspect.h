@@ -57,12 +57,14 @@ KOLK_API int kolk_task_get_info(const kolk_task *self, kolk_task_info *ret_info)
 KOLK_API int kolk_loop_all_tasks(const kolk_loop *loop, kolk_task **ret_tasks, size_t capacity) KOLK_NOEXCEPT;
 
 /**
- * The tasks of a loop as text, one a line, each below and indented under the one that awaits it or whose group it is in.
+ * The tasks of a loop as text, one a line, each below and indented under the one that awaits it or whose group it is in; when
+ * memory is gone, all at the same level.
  *
  * @param loop  The loop.
  * @param text  Receives as much as fits, always ended by NUL. May be NULL when @p size is 0.
  * @param size  Bytes there is room for.
- * @return the length of the whole text without the NUL; #KOLK_EINVAL, #KOLK_ECLOSED, #KOLK_ETHREAD, #KOLK_EFORKED.
+ * @return the length of the whole text without the NUL; #KOLK_EINVAL, #KOLK_ECLOSED, #KOLK_ETHREAD,
+ * #KOLK_EFORKED.
  * @threads{loop} @since 0.1
  */
 KOLK_API int kolk_loop_format_tasks(const kolk_loop *loop, char *text, size_t size) KOLK_NOEXCEPT;

@@ -2,7 +2,7 @@
  * @file step.h
  * Tasks without a stack: a function that is called again and again with its own state.
  *
- * A fiber costs a page while it waits; a step task costs its state and 176 bytes. The price is in the writing: what must
+ * A fiber costs a page while it waits; a step task costs its state and 160 bytes. The price is in the writing: what must
  * survive a wait lives in a struct, whose first member is a #kolk_step, and each wait is a return. The macros hide the returns;
  * they are a `switch` over the line, as Dunkels' protothreads are, so a `switch` of one's own must not lie around them. Behind
  * each stands a function that can be called without it.
