@@ -31,7 +31,7 @@ constexpr outcome never = outcome::pending;
  * belongs to an outer loop must not be parked from here. */
 class kolk_loop::turns {
   public:
-    explicit turns(kolk_loop &of) noexcept : of_(&of), outer_(this_thread) {
+    explicit turns(kolk_loop &of) noexcept : of_(&of), outer_(this_thread), within_turn_(of.mark.in_turn()) {
         of.home = &running_fiber(of, this_stack_);
         of.running_ = true;
         of.set_host_sleeps(false);
@@ -48,6 +48,10 @@ class kolk_loop::turns {
         of_->running_ = false;
         of_->set_host_sleeps(of_->handle_fd_ >= 0);
         of_->touched();
+        if (within_turn_)
+            of_->mark.next_turn();
+        else
+            of_->mark.sleep();
     }
     turns(const turns &) = delete;
     turns &operator=(const turns &) = delete;
@@ -55,6 +59,7 @@ class kolk_loop::turns {
   private:
     kolk_loop *of_;
     thread_state outer_;
+    bool within_turn_;
     fiber this_stack_;
 };
 
@@ -161,6 +166,7 @@ int kolk_loop::look(int64_t timeout) noexcept {
         return status;
     constexpr uint32_t capacity = 256;
     kolk_ready events[capacity];
+    mark.sleep();
     int count = selector_.collect(timeout, events, capacity);
     if (count < 0)
         return count;
@@ -203,6 +209,7 @@ inline uint32_t kolk_loop::finish_turn() noexcept {
     uint32_t items = 0;
     bool closing = closing_;
     continued_ = 0;
+    mark.next_turn();
     while (const soon_calls::call *call = soon_.next()) {
         items++;
         soon_calls::run(*call, closing);
@@ -218,6 +225,7 @@ inline uint32_t kolk_loop::finish_turn() noexcept {
  * lies between two turns counts as much as the call. */
 [[gnu::noinline]] uint32_t kolk_loop::run_calls() noexcept {
     uint32_t items = 0;
+    mark.next_turn();
     for (;;) {
         if (soon_.just_one()) [[likely]] {
             soon_calls::run(soon_.take_only(), false);
@@ -242,6 +250,7 @@ inline uint32_t kolk_loop::finish_turn() noexcept {
 uint32_t kolk_loop::run_within(uint32_t max_items, int64_t deadline) noexcept {
     uint32_t items = 0;
     limited_turn_ = true; /* each item comes back here */
+    mark.next_turn();
     batch_.append(ready_);
     soon_.begin();
     soon_.shut(); /* what is asked for now comes after what is left over */
@@ -573,6 +582,7 @@ int kolk_loop::close() noexcept {
         status = end_tasks();
         if (status == 0) {
             drop_everything();
+            unwatch_stalls(*this);
             set_exception_handler(nullptr, nullptr, nullptr);
         } else {
             accepts_from_ = thread_;

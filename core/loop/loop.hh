@@ -18,6 +18,7 @@
 #include "core/loop/resource.hh"
 #include "core/loop/soon_calls.hh"
 #include "core/loop/timer_wheel.hh"
+#include "core/loop/watchdog.hh"
 #include "core/platform/clock.hh"
 #include "core/platform/thread.hh"
 #include "core/selector/selector.hh"
@@ -162,6 +163,8 @@ struct kolk_loop final {
     kolk::resource_list resources;
     kolk::task_list tasks;
     kolk::fiber *home = nullptr; /* the stack that runs the turn: where a task goes that has nobody to go to */
+    kolk::turn_mark mark;
+    kolk::watched_loop *watched = nullptr; /* owned */
 
     /* Of requests to cancel: see kolk_task::request_cancel(). */
     uint64_t cancel_passes = 0, cancel_occasion = 0;

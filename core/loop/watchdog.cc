@@ -5,7 +5,6 @@
 #include "core/platform/clock.hh"
 #include "core/platform/service_thread.hh"
 #include "core/platform/stack_trace.hh"
-#include "core/platform/symbol.hh"
 #include "core/text_writer.hh"
 
 using namespace kolk;
@@ -127,7 +126,7 @@ void tell(const watched_loop &of) noexcept {
     if (how == interruption::answered) {
         task = inquiry.task;
         if (!*task.location && task.made_at)
-            name_of_symbol(task.made_at, task.location, sizeof task.location);
+            describe_address(task.made_at, true, task.location, sizeof task.location);
         stall.task = task.name;
         stall.location = task.location;
     }

@@ -3,7 +3,7 @@
 #include "core/future/gather.hh"
 #include "core/future/wait.hh"
 #include "core/future/wait_for.hh"
-#include "core/platform/symbol.hh"
+#include "core/platform/stack_trace.hh"
 #include "core/task/task_group.hh"
 #include "core/text_writer.hh"
 
@@ -107,8 +107,23 @@ void describe(const task &self, kolk_task_info &ret_info) noexcept {
     if (self.notes && self.notes->location)
         put(info.location, self.notes->location);
     else
-        name_of_symbol(address_of(self), info.location, sizeof info.location);
+        describe_address(address_of(self), self.on_fiber(), info.location, sizeof info.location);
     ret_info = info;
+}
+
+/* In a signal handler snprintf may do too much. */
+template <size_t Size>
+static void copy(char (&ret_text)[Size], const char *text) noexcept {
+    size_t length = strnlen(text, Size - 1);
+    memcpy(ret_text, text, length);
+    ret_text[length] = 0;
+}
+
+void describe_for_stall(const task &running, stalled_task &ret) noexcept {
+    const char *location = running.notes ? running.notes->location : nullptr;
+    copy(ret.name, running.name());
+    copy(ret.location, location ? location : "");
+    ret.made_at = location ? nullptr : address_of(running);
 }
 
 namespace {

@@ -35,7 +35,7 @@ int local_values::set(loop &on, local_values *&values, const void *key, void *va
     uint32_t count = values ? values->count_ : 0, at = 0;
     while (at < count && values->entries()[at].key != key)
         at++;
-    auto *made = on.objects.create<variable>(value, destroy, 1u);
+    auto *made = on.objects.create<variable>(value, destroy);
     if (!made)
         return KOLK_ENOMEM;
     uint32_t needed = at == count ? count + 1 : count;

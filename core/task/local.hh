@@ -28,7 +28,9 @@ class alignas(void *) local_values {
     struct variable {
         void *value;
         kolk_destroy_fn destroy;
-        uint32_t refs; /* arrays that it is in */
+        uint32_t refs = 1; /* arrays that it is in */
+
+        variable(void *what, kolk_destroy_fn release) noexcept : value(what), destroy(release) {}
     };
     struct entry {
         const void *key;

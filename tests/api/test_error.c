@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 /* Every code has the name it is written with, and a message that is not a name. */
 static void every_status_has_its_name_and_a_message(void **state) {
@@ -173,6 +174,169 @@ static void the_version_is_that_of_the_headers(void **state) {
     assert_int_equal(kolk_version(), KOLK_VERSION_MAJOR * 1000000 + KOLK_VERSION_MINOR * 1000 + KOLK_VERSION_PATCH);
 }
 
+/* ---- Where it was made ---- */
+
+/* An error may say where it was made; one that does not says nothing. */
+static void an_error_says_where_it_was_made(void **state) {
+    (void)state;
+    kolk_error *here = NULL, *silent = NULL, *nowhere = NULL;
+    assert_int_equal(kolk_error_new_at(KOLK_EIO, "here", NULL, KOLK_HERE, &here), 0);
+    assert_int_equal(kolk_error_new_at(KOLK_EIO, "nowhere", NULL, NULL, &nowhere), 0);
+    assert_int_equal(kolk_error_new(KOLK_EIO, "silent", NULL, &silent), 0);
+    assert_non_null(strstr(kolk_error_location(here), "test_error.c:"));
+    assert_string_equal(kolk_error_message(here), "here");
+    assert_string_equal(kolk_error_location(nowhere), "");
+    assert_string_equal(kolk_error_location(silent), "");
+    assert_string_equal(kolk_error_location(kolk_error_of(KOLK_EIO)), "");
+    assert_string_equal(kolk_error_location(NULL), "");
+    assert_string_equal(kolk_error_task(NULL), "");
+    assert_string_equal(kolk_error_task(kolk_error_of(KOLK_EIO)), "");
+    kolk_error_unref(here);
+    kolk_error_unref(silent);
+    kolk_error_unref(nowhere);
+}
+
+/* A place changes nothing else: status, message and cause are as without one. */
+static void an_error_with_a_place_is_as_one_without(void **state) {
+    (void)state;
+    kolk_error *cause = NULL, *effect = NULL;
+    assert_int_equal(kolk_error_new_at(KOLK_EREFUSED, NULL, NULL, KOLK_HERE, &cause), 0);
+    assert_int_equal(kolk_error_new_at(0, "cannot fetch", cause, KOLK_HERE, &effect), 0);
+    assert_string_equal(kolk_error_message(cause), kolk_status_message(KOLK_EREFUSED));
+    assert_int_equal(kolk_error_status(effect), KOLK_EUNSPECIFIED);
+    kolk_error_unref(cause);
+    assert_ptr_equal(kolk_error_cause(effect), cause);
+    kolk_error_unref(effect);
+    assert_int_equal(kolk_error_new_at(KOLK_EIO, "x", NULL, KOLK_HERE, NULL), KOLK_EINVAL);
+}
+
+static int make_errors(void *userdata, void **ret_result) {
+    kolk_error **errors = userdata;
+    (void)ret_result;
+    kolk_error_new(KOLK_EIO, "by a nameless one", NULL, &errors[0]);
+    kolk_task_set_name(kolk_task_current(), "fetch 3");
+    kolk_error_new(KOLK_EIO, "by a named one", NULL, &errors[1]);
+    kolk_task_set_name(kolk_task_current(), "another name");
+    return 0;
+}
+
+/* An error knows the name of the task that made it, as it was then, and keeps it when the task is gone. */
+static void an_error_says_which_task_made_it(void **state) {
+    (void)state;
+    kolk_error *errors[3] = {NULL};
+    assert_int_equal(kolk_run(make_errors, errors, NULL, NULL), 0);
+    assert_int_equal(kolk_error_new(KOLK_EIO, "outside", NULL, &errors[2]), 0);
+    assert_string_equal(kolk_error_task(errors[0]), "");
+    assert_string_equal(kolk_error_task(errors[1]), "fetch 3");
+    assert_string_equal(kolk_error_task(errors[2]), "");
+    for (size_t i = 0; i < COUNT(errors); i++)
+        kolk_error_unref(errors[i]);
+}
+
+/* ---- As text ---- */
+
+static int make_chain(void *userdata, void **ret_result) {
+    kolk_error *cause = NULL;
+    (void)ret_result;
+    kolk_task_set_name(kolk_task_current(), "fetch 3");
+    kolk_error_new_at(KOLK_EREFUSED, "port 81 refused", NULL, "net.c:12", &cause);
+    kolk_error_new(KOLK_EIO, "cannot fetch", cause, userdata);
+    kolk_error_unref(cause);
+    return 0;
+}
+
+/* An error of two: its cause has a place, and both were made by a task. */
+static kolk_error *chain_of_two(void) {
+    kolk_error *error = NULL;
+    assert_int_equal(kolk_run(make_chain, &error, NULL, NULL), 0);
+    assert_non_null(error);
+    return error;
+}
+
+/* As text there is a line for the error and one for its cause, each with all that is known of it. */
+static void text_has_a_line_for_each_cause(void **state) {
+    (void)state;
+    kolk_error *error = chain_of_two();
+    char text[512];
+    int length = kolk_error_format(error, text, sizeof text);
+    assert_int_equal(length, strlen(text));
+    char *first = strtok(text, "\n"), *second = strtok(NULL, "\n");
+    assert_non_null(first);
+    assert_non_null(second);
+    assert_null(strtok(NULL, "\n"));
+    assert_non_null(strstr(first, "KOLK_EIO"));
+    assert_non_null(strstr(first, "cannot fetch"));
+    assert_non_null(strstr(first, "fetch 3"));
+    assert_null(strstr(first, "net.c"));
+    assert_non_null(strstr(second, "KOLK_EREFUSED"));
+    assert_non_null(strstr(second, "port 81 refused"));
+    assert_non_null(strstr(second, "fetch 3"));
+    assert_non_null(strstr(second, "net.c:12"));
+    kolk_error_unref(error);
+}
+
+/* Text that does not fit is cut and still ends; the answer is how long it would be. */
+static void text_that_does_not_fit_is_cut(void **state) {
+    (void)state;
+    kolk_error *error = chain_of_two();
+    char whole[512], cut[512];
+    int length = kolk_error_format(error, whole, sizeof whole);
+    assert_in_range(length, 1, sizeof whole - 1);
+    assert_int_equal(kolk_error_format(error, NULL, 0), length);
+    for (size_t size = 1; size <= (size_t)length + 2; size++) {
+        memset(cut, 'x', sizeof cut);
+        assert_int_equal(kolk_error_format(error, cut, size), length);
+        size_t fits = size - 1 < (size_t)length ? size - 1 : (size_t)length;
+        assert_int_equal(strlen(cut), fits);
+        assert_memory_equal(cut, whole, fits);
+        assert_int_equal(cut[size], 'x');
+    }
+    memset(cut, 'x', sizeof cut);
+    assert_int_equal(kolk_error_format(error, cut, 0), length);
+    assert_int_equal(cut[0], 'x');
+    kolk_error_unref(error);
+}
+
+/* No error is said in words too; nowhere to write is a mistake. */
+static void no_error_is_text_as_well(void **state) {
+    (void)state;
+    char text[64];
+    int length = kolk_error_format(NULL, text, sizeof text);
+    assert_int_equal(length, strlen(text));
+    assert_non_null(strstr(text, "no error"));
+    assert_int_equal(kolk_error_format(NULL, NULL, 0), length);
+    assert_int_equal(kolk_error_format(kolk_error_of(KOLK_EIO), NULL, 10), KOLK_EINVAL);
+    assert_int_equal(kolk_error_format(NULL, NULL, 10), KOLK_EINVAL);
+    assert_true(kolk_error_format(kolk_error_of(KOLK_EPIPE), text, sizeof text) > 0);
+    assert_non_null(strstr(text, "KOLK_EPIPE"));
+}
+
+/* A long chain of causes is written to its end, line by line. */
+static void a_long_chain_has_a_line_for_each(void **state) {
+    (void)state;
+    enum { LENGTH = 1000 };
+    kolk_error *last = NULL;
+    char message[32];
+    for (int i = 0; i < LENGTH; i++) {
+        kolk_error *next = NULL;
+        snprintf(message, sizeof message, "number %d.", i);
+        assert_int_equal(kolk_error_new(KOLK_EIO, message, last, &next), 0);
+        kolk_error_unref(last);
+        last = next;
+    }
+    int length = kolk_error_format(last, NULL, 0);
+    char *text = malloc((size_t)length + 1);
+    assert_int_equal(kolk_error_format(last, text, (size_t)length + 1), length);
+    int i = LENGTH;
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+        snprintf(message, sizeof message, "number %d.", --i);
+        assert_non_null(strstr(line, message));
+    }
+    assert_int_equal(i, 0);
+    free(text);
+    kolk_error_unref(last);
+}
+
 int main(int argc, char **argv) {
     select_tests(argc, argv);
     static const struct rule rules[] = {
@@ -189,6 +353,13 @@ int main(int argc, char **argv) {
         RULE(null_is_no_error),
         RULE(an_error_may_be_shared_between_threads),
         RULE(the_version_is_that_of_the_headers),
+        RULE(an_error_says_where_it_was_made),
+        RULE(an_error_with_a_place_is_as_one_without),
+        RULE(an_error_says_which_task_made_it),
+        RULE(text_has_a_line_for_each_cause),
+        RULE(text_that_does_not_fit_is_cut),
+        RULE(no_error_is_text_as_well),
+        RULE(a_long_chain_has_a_line_for_each),
     };
     return run_bare("error", rules, COUNT(rules));
 }

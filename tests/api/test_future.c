@@ -466,6 +466,145 @@ static void null_is_no_future(void **state) {
     kolk_future_unref(future);
 }
 
+/* ---- What is kept with a future ---- */
+
+/* A datum is kept until it is replaced, or the future is gone, and destroyed once. */
+static void a_datum_is_kept_with_a_future(void **state) {
+    struct fixture *f = *state;
+    kolk_future *future = new_future(f);
+    void *first = word(f, "first"), *second = word(f, "second");
+    assert_null(kolk_future_datum(future));
+    assert_int_equal(kolk_future_set_datum(future, first, unsay), 0);
+    assert_ptr_equal(kolk_future_datum(future), first);
+    assert_record(f, "");
+    assert_int_equal(kolk_future_set_datum(future, second, unsay), 0);
+    assert_ptr_equal(kolk_future_datum(future), second);
+    assert_record(f, "~first");
+    assert_int_equal(kolk_future_set_result(future, "tea", NULL), 0);
+    assert_ptr_equal(kolk_future_datum(future), second);
+    kolk_future_unref(future);
+    assert_record(f, "~first ~second");
+}
+
+/* It can be taken away, kept with a future that is done, and needs no destroy function. */
+static void a_datum_may_be_set_at_any_time(void **state) {
+    struct fixture *f = *state;
+    kolk_future *future = new_future(f);
+    kolk_future_cancel(future);
+    assert_int_equal(kolk_future_set_datum(future, word(f, "datum"), unsay), 0);
+    assert_int_equal(kolk_future_set_datum(future, NULL, NULL), 0);
+    assert_record(f, "~datum");
+    assert_null(kolk_future_datum(future));
+    assert_int_equal(kolk_future_set_datum(future, f, NULL), 0);
+    assert_ptr_equal(kolk_future_datum(future), f);
+    kolk_future_unref(future);
+    assert_record(f, "~datum");
+}
+
+static void record_datum(kolk_future *future, void *userdata) {
+    record(userdata, "%s", ((struct word *)kolk_future_datum(future))->text);
+}
+
+/* Whoever has the future in hand has the datum: a done callback, for one. */
+static void a_callback_finds_the_datum(void **state) {
+    struct fixture *f = *state;
+    kolk_future *future = new_future(f);
+    assert_int_equal(kolk_future_set_datum(future, word(f, "request 7"), unsay), 0);
+    assert_int_equal(kolk_future_add_done_callback(future, record_datum, f, NULL), 0);
+    kolk_future_set_result(future, "tea", NULL);
+    kolk_future_unref(future);
+    drive_once(f);
+    assert_record(f, "request 7 ~request 7");
+}
+
+static int end_at_once(void *userdata, void **ret_result) {
+    (void)userdata;
+    (void)ret_result;
+    return 0;
+}
+
+/* A task keeps one like any other future, beyond its end. */
+static void a_task_keeps_a_datum(void **state) {
+    struct fixture *f = *state;
+    kolk_task *task = spawn(f, end_at_once);
+    void *datum = word(f, "datum");
+    assert_int_equal(kolk_future_set_datum(kolk_task_as_future(task), datum, unsay), 0);
+    drive_until(f, kolk_task_as_future(task));
+    assert_ptr_equal(kolk_future_datum(kolk_task_as_future(task)), datum);
+    assert_record(f, "");
+    kolk_task_unref(task);
+    drive_during(f, MS);
+    assert_record(f, "~datum");
+}
+
+/* A datum that cannot be kept is destroyed, and the one that was there stays. */
+static void a_datum_that_cannot_be_kept_is_destroyed(void **state) {
+    struct fixture *f = *state;
+    kolk_future *future = new_future(f), *empty = new_future(f);
+    void *kept = word(f, "kept");
+    assert_int_equal(kolk_future_set_datum(NULL, word(f, "nowhere"), unsay), KOLK_EINVAL);
+    assert_null(kolk_future_datum(NULL));
+    assert_record(f, "~nowhere");
+    assert_int_equal(kolk_future_set_datum(future, kept, unsay), 0);
+    clear_record(f);
+    failing_allocator_arm(&f->memory, 1, 1);
+    int status = kolk_future_set_datum(empty, word(f, "lost"), unsay);
+    failing_allocator_disarm(&f->memory);
+    assert_int_equal(status, KOLK_ENOMEM);
+    assert_record(f, "~lost");
+    assert_null(kolk_future_datum(empty));
+    assert_ptr_equal(kolk_future_datum(future), kept);
+    kolk_future_unref(empty);
+    clear_record(f);
+    kolk_future_unref(future);
+    assert_record(f, "~kept");
+}
+
+/* A datum may hold the last reference to another future, which has one as well. */
+static void a_datum_may_hold_a_future(void **state) {
+    struct fixture *f = *state;
+    kolk_future *outer = new_future(f), *inner = new_future(f);
+    assert_int_equal(kolk_future_set_datum(inner, word(f, "innermost"), unsay), 0);
+    assert_int_equal(kolk_future_set_datum(outer, inner, drop_userdata), 0);
+    kolk_future_unref(outer);
+    assert_record(f, "~innermost");
+}
+
+/* ---- Never finished ---- */
+
+static void record_message(kolk_loop *loop, kolk_error *error, void *userdata) {
+    (void)loop;
+    record(userdata, "%s: %s", kolk_status_name(kolk_error_status(error)), kolk_error_message(error));
+}
+
+/* A pending future that is dropped while somebody waits for its callbacks is reported: the message says how many. */
+static void a_future_that_nobody_will_finish_is_reported(void **state) {
+    struct fixture *f = *state;
+    assert_int_equal(kolk_loop_set_exception_handler(f->loop, record_message, f, NULL), 0);
+    kolk_future *future = new_future(f);
+    for (int i = 0; i < 37; i++)
+        assert_int_equal(kolk_future_add_done_callback(future, ignore_done, f, NULL), 0);
+    kolk_future_unref(future);
+    assert_ptr_equal(strstr(f->record, "KOLK_EPENDING: "), f->record);
+    assert_non_null(strstr(f->record, "37"));
+}
+
+/* One that nobody waited for, or does any more, or that is done, is not. */
+static void a_future_that_nobody_waits_for_is_not_reported(void **state) {
+    struct fixture *f = *state;
+    watch_errors(f);
+    kolk_future *alone = new_future(f), *removed = new_future(f), *cancelled = new_future(f);
+    assert_int_equal(kolk_future_add_done_callback(removed, ignore_done, f, NULL), 0);
+    assert_int_equal(kolk_future_remove_done_callback(removed, ignore_done, f), 1);
+    assert_int_equal(kolk_future_add_done_callback(cancelled, ignore_done, f, NULL), 0);
+    kolk_future_cancel(cancelled);
+    kolk_future_unref(alone);
+    kolk_future_unref(removed);
+    kolk_future_unref(cancelled);
+    drive_during(f, MS);
+    assert_int_equal(f->unhandled, 0);
+}
+
 int main(int argc, char **argv) {
     select_tests(argc, argv);
     static const struct rule rules[] = {
@@ -497,6 +636,14 @@ int main(int argc, char **argv) {
         RULE(a_sleep_can_be_cancelled),
         RULE(sleeps_end_in_the_order_of_their_deadlines),
         RULE(null_is_no_future),
+        RULE(a_datum_is_kept_with_a_future),
+        RULE(a_datum_may_be_set_at_any_time),
+        RULE(a_callback_finds_the_datum),
+        RULE(a_task_keeps_a_datum),
+        RULE(a_datum_that_cannot_be_kept_is_destroyed),
+        RULE(a_datum_may_hold_a_future),
+        RULE(a_future_that_nobody_will_finish_is_reported),
+        RULE(a_future_that_nobody_waits_for_is_not_reported),
     };
     return run_matrix("future", rules, COUNT(rules));
 }

@@ -119,6 +119,14 @@ MEMBER(kolk_task_info, name, 48);
 MEMBER(kolk_task_info, awaits, 80);
 MEMBER(kolk_task_info, location, 144);
 
+SIZE(kolk_stall, 48);
+MEMBER(kolk_stall, size, 0);
+MEMBER(kolk_stall, frame_count, 4);
+MEMBER(kolk_stall, duration_ns, 8);
+MEMBER(kolk_stall, task, 16);
+MEMBER(kolk_stall, location, 24);
+MEMBER(kolk_stall, frames, 32);
+MEMBER(kolk_stall, text, 40);
 
 SIZE(kolk_sim_options, 32);
 MEMBER(kolk_sim_options, size, 0);

@@ -176,7 +176,7 @@ KOLK_API int kolk_coroutine_set_name(kolk_coroutine *self, const char *name) KOL
 /** The error it ended with, or NULL. @ref borrowed from the coroutine. @threads{loop} @since 0.1 */
 KOLK_API kolk_error *kolk_coroutine_error(const kolk_coroutine *self) KOLK_NOEXCEPT;
 
-/** The coroutine that is running on this thread, or NULL. @ref borrowed. @threads{any} @since 0.1 */
+/** The coroutine on a stack of its own that is running on this thread, or NULL. @ref borrowed. @threads{any} @since 0.1 */
 KOLK_API kolk_coroutine *kolk_coroutine_current(void) KOLK_NOEXCEPT;
 
 /**

@@ -29,5 +29,6 @@
 #include <kolk/task_group.h>
 #include <kolk/timer.h>
 #include <kolk/waker.h>
+#include <kolk/watchdog.h>
 
 #endif
