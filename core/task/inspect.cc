@@ -39,6 +39,11 @@ const void *address_of(const task &self) noexcept {
                                : reinterpret_cast<const void *>(stackless.ops->resume);
 }
 
+void describe_awaited(const task &awaited, char (&ret_text)[64]) noexcept {
+    const char *name = awaited.name();
+    snprintf(ret_text, sizeof ret_text, name[0] ? "task '%s'" : "task", name);
+}
+
 template <size_t Size>
 void put(char (&ret_text)[Size], const char *text) noexcept {
     snprintf(ret_text, Size, "%s", text);
@@ -101,7 +106,7 @@ void describe(const task &self, kolk_task_info &ret_info) noexcept {
     put(info.kind, kind_of(self));
     put(info.name, self.name());
     if (state == KOLK_TASK_WAITING && self.awaiting && self.awaiting->kind->task)
-        snprintf(info.awaits, sizeof info.awaits, "task '%s'", static_cast<task *>(self.awaiting)->name());
+        describe_awaited(*static_cast<task *>(self.awaiting), info.awaits);
     else if (state == KOLK_TASK_WAITING)
         put(info.awaits, self.awaiting ? self.awaiting->kind->name : self.parked->name);
     if (self.notes && self.notes->location)

@@ -197,8 +197,7 @@ static void a_future_is_given_away(void **state) {
 static int sleep_and_say(void *state, void **ret_value) {
     struct scene *self = state;
     KOLK_STEP_BEGIN(&self->step);
-    self->until_ns = kolk_loop_time(self->f->loop) + self->delay_ns;
-    KOLK_STEP_SLEEP(&self->step, ret_value, self->delay_ns);
+    KOLK_STEP_SLEEP(&self->step, ret_value, self->until_ns - kolk_loop_time(self->f->loop));
     record(self->f, "%s%s", self->name, kolk_loop_time(self->f->loop) < self->until_ns ? " too early" : "");
     if (self->step.status < 0)
         return self->step.status;
@@ -208,9 +207,10 @@ static int sleep_and_say(void *state, void **ret_value) {
 /* Sleepers wake in the order of their deadlines, and not early. */
 static void sleepers_wake_in_the_order_of_their_deadlines(void **state) {
     struct fixture *f = *state;
-    kolk_task *c = make_scene(sleep_and_say, (struct scene){.f = f, .name = "c", .delay_ns = 9 * MS});
-    kolk_task *a = make_scene(sleep_and_say, (struct scene){.f = f, .name = "a", .delay_ns = MS});
-    kolk_task *b = make_scene(sleep_and_say, (struct scene){.f = f, .name = "b", .delay_ns = 5 * MS});
+    int64_t start = kolk_loop_time(f->loop);
+    kolk_task *c = make_scene(sleep_and_say, (struct scene){.f = f, .name = "c", .until_ns = start + 60 * MS});
+    kolk_task *a = make_scene(sleep_and_say, (struct scene){.f = f, .name = "a", .until_ns = start + 20 * MS});
+    kolk_task *b = make_scene(sleep_and_say, (struct scene){.f = f, .name = "b", .until_ns = start + 40 * MS});
     assert_int_equal(join(f, a), 0);
     assert_int_equal(join(f, b), 0);
     assert_int_equal(join(f, c), 0);

@@ -9,9 +9,13 @@
  * - *Edge*, the default, asyncio's: the wait that is pending, or the next one, returns #KOLK_ECANCELED, once. A task that
  *   swallows it goes on.
  * - *Level*, trio's: once a scope is cancelled, every wait inside it returns #KOLK_ECANCELED until the scope is left. Who
- *   swallows it cannot wait for anything any more, so no one waits for him for ever.
+ *   swallows it cannot wait for anything any more, so no one waits for him for ever. Each refused wait lets everyone else run
+ *   once; a refused kolk_await() cancels what it would have awaited.
  *
- * kolk_scope_leave() tells the scope's own end from a cancellation that came from outside: that one is passed on.
+ * kolk_scope_leave() tells the scope's own end from a cancellation that came from outside: that one is passed on. A shield's
+ * own end is told even then, because what came from outside is told after it.
+ *
+ * All scopes of a task are one stack, also those that its coroutines enter. A task that ends leaves them all.
  */
 #ifndef KOLK_SCOPE_H
 #define KOLK_SCOPE_H

@@ -6,6 +6,9 @@
  * cancels the others and the rest of the block. The model is asyncio's TaskGroup; with #KOLK_TASK_GROUP_LEVEL it is trio's
  * nursery, where a member that swallows its cancellation cannot hold up the group: see kolk/scope.h. Groups nest.
  *
+ * A task that ends without leaving its group cancels the members; that it did is reported to the loop's exception handler as
+ * #KOLK_EBUSY.
+ *
  * @code
  * kolk_task_group *group;
  * int status = kolk_task_group_enter(0, &group);
@@ -54,7 +57,7 @@ KOLK_API int kolk_task_group_create_task(kolk_task_group *self, kolk_coroutine_f
 
 /**
  * Inside the task that entered it, on a fiber: leaves the group when all its tasks have ended. A @p status below 0 cancels
- * them. When this task is cancelled meanwhile, so are they, and it goes on waiting for them.
+ * them. When this task is cancelled meanwhile, so are they, once, and it goes on waiting for them.
  *
  * @param self    The group.
  * @param status  What the block ended with.
