@@ -475,6 +475,9 @@ static void fail_every_allocation_of(scenario_fn scenario) {
         for (int sticky = 0; sticky < 2; sticky++) {
             struct run run = {.ops = reactor_under_test(names[i]), .scenario = scenario};
             assert_non_null(run.ops);
+            /* A name is looked up by a thread, in real time. */
+            if (scenario == use_streams && run.ops->caps & KOLK_REACTOR_CLOCK)
+                continue;
             size_t n = 0;
             do
                 check_attempt(&run, ++n, sticky, fds, threads);

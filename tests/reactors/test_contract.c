@@ -22,7 +22,7 @@
 
 enum { MOST = 16 };
 
-static const char *const known[] = {"epoll", "poll", "select", "libevent"};
+static const char *const known[] = {"epoll", "poll", "select", "libevent", "sim"};
 static struct subject subjects[MOST];
 static char labels[MOST][96];
 static int count;
@@ -73,7 +73,7 @@ int main(int argc, char **argv) {
     const char *directory = getenv("KOLK_TEST_MODULES");
     for (int i = 1; i < argc; i++)
         failed += add_module(argv[i]) < 0;
-    for (int i = 0; i < 4 && argc == 1; i++) {
+    for (int i = 0; i < (int)(sizeof known / sizeof *known) && argc == 1; i++) {
         const kolk_reactor_ops *ops;
         if (strcmp(known[i], "libevent") != 0 && kolk_reactor_find(known[i], &ops, NULL) == 0)
             failed += add(known[i], "built in", ops) < 0;

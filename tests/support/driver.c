@@ -2,17 +2,20 @@
 
 #include "resources.h"
 
+#include <kolk/sim.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { REACTOR_COUNT = 8, PATIENCE_MS = 5000 };
+enum { REACTOR_COUNT = 8, PATIENCE_MS = 5000, PATIENCE_S = 30 };
 
 static const char *const mode_names[] = {"own", "thirds", "handle"};
 
@@ -27,7 +30,7 @@ static int64_t now_ns(void) {
 size_t reactors_under_test(const char **ret_names, size_t capacity) {
     static char buffer[256];
     const char *chosen = getenv("KOLK_TEST_REACTORS");
-    snprintf(buffer, sizeof buffer, "%s", chosen && *chosen ? chosen : "epoll poll select libevent");
+    snprintf(buffer, sizeof buffer, "%s", chosen && *chosen ? chosen : "epoll poll select libevent sim");
     size_t count = 0;
     for (char *name = strtok(buffer, " "); name && count < capacity; name = strtok(NULL, " "))
         ret_names[count++] = name;
@@ -35,7 +38,7 @@ size_t reactors_under_test(const char **ret_names, size_t capacity) {
 }
 
 /* A reactor that is not built into the library is a module in the directory that KOLK_TEST_MODULES names. */
-const kolk_reactor_ops *reactor_under_test(const char *name) {
+static const kolk_reactor_ops *load_reactor(const char *name) {
     const kolk_reactor_ops *ops = NULL;
     if (kolk_reactor_find(name, &ops, NULL) == 0)
         return ops;
@@ -51,21 +54,68 @@ const kolk_reactor_ops *reactor_under_test(const char *name) {
     return ops;
 }
 
+const kolk_reactor_ops *reactor_under_test(const char *name) {
+    static const kolk_reactor_ops *last;
+    if (!last || strcmp(last->name, name) != 0)
+        last = load_reactor(name);
+    return last;
+}
+
+static int has_virtual_time(const kolk_reactor_ops *ops) { return ops && ops->caps & KOLK_REACTOR_CLOCK; }
+
+/* ---- Chance ---- */
+
+static uint64_t number_in_environment(const char *name) {
+    const char *text = getenv(name);
+    return text ? strtoull(text, NULL, 0) : 0;
+}
+
+/* From punctual to late by more than the rules sleep, so that what was meant to be apart comes together. */
+static int64_t lateness_for(uint64_t seed) {
+    static const int64_t choices[] = {20 * MS, 0, MS / 10, MS};
+    return seed ? choices[seed % COUNT(choices)] : 0;
+}
+
 /* ---- The matrix ---- */
 
 /* What a test is made from before it has a fixture. */
 struct entry {
+    const struct rule *rule;
     const char *reactor;
     enum drive_mode mode;
-    char name[160];
+    uint64_t seed;
+    void *checked; /* The fixture of the seed that is being checked; NULL when there are none. */
+    int fds, threads;
+    char name[192];
 };
 
-static const char *pattern;
+static const char *pattern, *program = "the program";
 
 void select_tests(int argc, char **argv) {
+    program = argv[0];
     pattern = argc > 1 ? argv[1] : NULL;
     if (pattern)
         cmocka_set_test_filter(pattern);
+}
+
+static const struct entry *running;
+
+/* Where time is virtual, a loop that waits for what never comes sleeps for ever in one call. */
+static void give_up_on_rule(int signal) {
+    char text[320];
+    int length = snprintf(text, sizeof text, "%s: not there after %d s, with seed %llu\n", running->name, PATIENCE_S,
+                          (unsigned long long)running->seed);
+    (void)signal;
+    if (write(STDERR_FILENO, text, (size_t)length) != length)
+        _exit(2);
+    _exit(EXIT_FAILURE);
+}
+
+static void limit_rule(const struct entry *entry) {
+    if (!running)
+        signal(SIGALRM, give_up_on_rule);
+    running = entry;
+    alarm(PATIENCE_S);
 }
 
 static int set_up(void **state) {
@@ -79,9 +129,16 @@ static int set_up(void **state) {
     f->ops = reactor_under_test(entry->reactor);
     assert_non_null(f->ops);
     failing_allocator_init(&f->memory);
-    f->fds = open_fds();
-    f->threads = running_threads();
+    f->fds = entry->checked ? entry->fds : open_fds();
+    f->threads = entry->checked ? entry->threads : running_threads();
+    f->one_of_many = entry->checked != NULL;
     kolk_loop_options options = {.size = sizeof options, .reactor_ops = f->ops, .allocator = &f->memory.hook};
+    f->seed = entry->seed;
+    kolk_sim_options sim = {.size = sizeof sim, .seed = f->seed, .lateness_ns = lateness_for(f->seed)};
+    if (has_virtual_time(f->ops)) {
+        options.host = &sim;
+        limit_rule(entry);
+    }
     kolk_error *error = NULL;
     if (kolk_loop_new(&options, &f->loop, &error) != 0)
         fail_msg("%s", kolk_error_message(error));
@@ -94,7 +151,8 @@ void finish_loop(struct fixture *f) {
         f->loop = kolk_loop_unref(f->loop);
     }
     /* A name that is being resolved cannot be called back: its thread ends, and gives back what it holds, a little later. */
-    settle_threads(f->threads);
+    if (!f->one_of_many || failing_allocator_live_blocks(&f->memory))
+        settle_threads(f->threads);
     assert_int_equal(failing_allocator_mistakes(&f->memory), 0);
     assert_int_equal(failing_allocator_live_blocks(&f->memory), 0);
     assert_int_equal(failing_allocator_live_bytes(&f->memory), 0);
@@ -103,19 +161,77 @@ void finish_loop(struct fixture *f) {
 static int tear_down(void **state) {
     struct fixture *f = *state;
     finish_loop(f);
-    assert_int_equal(running_threads(), f->threads);
-    assert_int_equal(open_fds(), f->fds);
+    if (!f->one_of_many) {
+        alarm(0);
+        assert_int_equal(running_threads(), f->threads);
+        assert_int_equal(open_fds(), f->fds);
+    }
     free(f);
     return 0;
 }
 
+/* A fixture for each seed; the one that fails stays in the entry. What was left behind is looked for once, in the end: that
+ * takes longer than most rules. A rule about large numbers gets fewer seeds, and that is said. */
+static void check_with_seeds(void **state) {
+    struct entry *entry = *state;
+    uint64_t seeds = number_in_environment("KOLK_TEST_SEEDS");
+    long long limit = cpu_ns() + SECOND / 2;
+    entry->fds = open_fds();
+    entry->threads = running_threads();
+    for (entry->seed = 1; entry->seed <= seeds; entry->seed++) {
+        if (cpu_ns() > limit) {
+            print_message("%s: only %llu of %llu seeds, it takes long\n", entry->name, (unsigned long long)entry->seed - 1,
+                          (unsigned long long)seeds);
+            break;
+        }
+        entry->checked = entry;
+        if (set_up(&entry->checked) != 0)
+            fail_msg("no fixture");
+        entry->rule->check(&entry->checked);
+        tear_down(&entry->checked);
+        entry->checked = NULL;
+    }
+    alarm(0);
+    assert_int_equal(settle_threads(entry->threads), entry->threads);
+    assert_int_equal(open_fds(), entry->fds);
+}
+
+static int report_seed(void **state) {
+    struct entry *entry = *state;
+    if (!entry->checked)
+        return 0;
+    const char *modules = getenv("KOLK_TEST_MODULES");
+    print_error("seed %llu fails; replay it with\n"
+                "    KOLK_TEST_MODULES=%s KOLK_TEST_REACTORS=%s KOLK_SIM_SEED=%llu %s '%s'\n",
+                (unsigned long long)entry->seed, modules ? modules : "", entry->reactor, (unsigned long long)entry->seed,
+                program, entry->name);
+    return tear_down(&entry->checked);
+}
+
+static void skip_rule(void **state) {
+    (void)state;
+    skip();
+}
+
 static struct CMUnitTest make_test(const struct rule *rule, struct entry *entry, const char *prefix) {
+    int out = rule->real_time && has_virtual_time(reactor_under_test(entry->reactor));
     size_t used = (size_t)snprintf(entry->name, sizeof entry->name, "%s", prefix);
-    snprintf(entry->name + used, sizeof entry->name - used, "%s", rule->name);
+    snprintf(entry->name + used, sizeof entry->name - used, "%s%s", rule->name, out ? " (real time only)" : "");
     for (char *c = entry->name + used; *c; c++)
         if (*c == '_')
             *c = ' ';
-    return (struct CMUnitTest){.name = entry->name, .test_func = rule->check, .initial_state = entry};
+    struct CMUnitTest test = {.name = entry->name, .initial_state = entry};
+    if (out)
+        test.test_func = skip_rule;
+    else if (number_in_environment("KOLK_TEST_SEEDS")) {
+        test.test_func = check_with_seeds;
+        test.teardown_func = report_seed;
+    } else {
+        test.test_func = rule->check;
+        test.setup_func = set_up;
+        test.teardown_func = tear_down;
+    }
+    return test;
 }
 
 static void *end_at_once(void *nothing) { return nothing; }
@@ -149,9 +265,14 @@ static int run_all(const char *suite, struct CMUnitTest *tests, struct entry *en
     return failed;
 }
 
+static struct entry make_entry(const struct rule *rule, const char *reactor, enum drive_mode mode) {
+    return (struct entry){.rule = rule, .reactor = reactor, .mode = mode, .seed = number_in_environment("KOLK_SIM_SEED")};
+}
+
 int run_matrix(const char *suite, const struct rule *rules, size_t count) {
-    const char *names[REACTOR_COUNT];
-    size_t reactors = reactors_under_test(names, REACTOR_COUNT);
+    const char *names[REACTOR_COUNT] = {"sim"};
+    int seeds = number_in_environment("KOLK_TEST_SEEDS") != 0;
+    size_t reactors = seeds ? 1 : reactors_under_test(names, REACTOR_COUNT);
     size_t capacity = count * reactors * COUNT(mode_names), used = 0;
     struct CMUnitTest *tests = calloc(capacity, sizeof *tests);
     struct entry *entries = calloc(capacity, sizeof *entries);
@@ -165,10 +286,8 @@ int run_matrix(const char *suite, const struct rule *rules, size_t count) {
             for (size_t i = 0; i < count; i++, used++) {
                 char prefix[80];
                 snprintf(prefix, sizeof prefix, "%s/%s: ", names[reactor], mode_names[mode]);
-                entries[used] = (struct entry){.reactor = names[reactor], .mode = (enum drive_mode)mode};
+                entries[used] = make_entry(&rules[i], names[reactor], (enum drive_mode)mode);
                 tests[used] = make_test(&rules[i], &entries[used], prefix);
-                tests[used].setup_func = set_up;
-                tests[used].teardown_func = tear_down;
             }
         }
     }
@@ -176,20 +295,21 @@ int run_matrix(const char *suite, const struct rule *rules, size_t count) {
 }
 
 static int run_list(const char *suite, const struct rule *rules, size_t count, int with_fixture) {
-    const char *names[REACTOR_COUNT];
-    if (reactors_under_test(names, REACTOR_COUNT) == 0)
+    const char *names[REACTOR_COUNT] = {"sim"};
+    int seeds = number_in_environment("KOLK_TEST_SEEDS") != 0;
+    if (seeds && !with_fixture)
+        return 0; /* there is no loop to give a seed to */
+    if (!seeds && reactors_under_test(names, REACTOR_COUNT) == 0)
         abort();
     struct CMUnitTest *tests = calloc(count, sizeof *tests);
     struct entry *entries = calloc(count, sizeof *entries);
     if (!tests || !entries)
         abort();
     for (size_t i = 0; i < count; i++) {
-        entries[i] = (struct entry){.reactor = names[0], .mode = DRIVE_OWN};
+        entries[i] = make_entry(&rules[i], names[0], DRIVE_OWN);
         tests[i] = make_test(&rules[i], &entries[i], "");
-        if (with_fixture) {
-            tests[i].setup_func = set_up;
-            tests[i].teardown_func = tear_down;
-        } else {
+        if (!with_fixture) {
+            tests[i].setup_func = tests[i].teardown_func = NULL;
             tests[i].initial_state = NULL;
         }
     }
@@ -296,12 +416,12 @@ static int turn(struct fixture *f) {
 }
 
 int drive_once(struct fixture *f) {
-    int64_t limit = now_ns() + 30 * SECOND;
+    int64_t limit = now_ns() + PATIENCE_S * SECOND;
     int items = turn(f);
     /* A host may wake up for nothing: a signal, or a frame in which nothing was due. */
     while (items == 0 && f->mode != DRIVE_OWN) {
         if (now_ns() > limit)
-            fail_msg("nothing happened for 30 s");
+            fail_msg("nothing happened for %d s", PATIENCE_S);
         items = turn(f);
     }
     return items;
@@ -310,7 +430,7 @@ int drive_once(struct fixture *f) {
 static int is_done(void *future) { return kolk_future_done(future); }
 
 void drive_for(struct fixture *f, int (*condition)(void *context), void *context) {
-    int64_t limit = now_ns() + 30 * SECOND;
+    int64_t limit = now_ns() + PATIENCE_S * SECOND;
     while (!condition(context)) {
         int items = turn(f);
         if (items < 0)
@@ -324,7 +444,8 @@ static void give_up(void *loop) { kolk_loop_stop(loop); }
 
 static void run_until_complete(struct fixture *f, kolk_future *future) {
     kolk_handle *guard = NULL;
-    assert_int_equal(kolk_loop_call_later(f->loop, 30 * SECOND, give_up, f->loop, NULL, &guard), 0);
+    if (!has_virtual_time(f->ops))
+        assert_int_equal(kolk_loop_call_later(f->loop, PATIENCE_S * SECOND, give_up, f->loop, NULL, &guard), 0);
     int status = kolk_loop_run_until_complete(f->loop, future);
     kolk_handle_cancel(guard);
     kolk_handle_unref(guard);

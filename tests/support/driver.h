@@ -9,6 +9,13 @@
  *
  * In mode handle no timeout is needed: poll() is given one only so that a handle that stays silent fails the test.
  *
+ * On the reactor "sim" time is virtual, and every rule about waiting is exact and over at once. A rule that needs time to pass
+ * while nobody looks, for another thread or the kernel, says so: it is listed there as "(real time only)" and skipped.
+ *
+ * Two variables of the environment make that a search: with KOLK_SIM_SEED=N the order of events and the lateness of timers
+ * come from that seed; with KOLK_TEST_SEEDS=N each rule is checked with the seeds 1 to N, on "sim" alone, and the first seed
+ * that fails is printed with the command that replays it.
+ *
  * Tests record what happens and compare the whole record, so that order is part of the claim. Callbacks and tasks record and
  * never assert: a failed assertion leaves by longjmp, which must not cross the library. */
 #ifndef KOLK_TEST_DRIVER_H
@@ -46,6 +53,7 @@ struct fixture {
     const kolk_reactor_ops *ops; /* Of the reactor. */
     enum drive_mode mode;
     struct failing_allocator memory; /* The loop's. What it has not got back in the end fails the test. */
+    uint64_t seed;                   /* On "sim"; 0: without chance. */
     kolk_loop *loop;
     char record[RECORD_SIZE];
     size_t recorded;
@@ -54,15 +62,19 @@ struct fixture {
     int unhandled; /* Errors that reached the loop's exception handler since watch_errors(). */
     int fds;
     int threads;
+    int one_of_many; /* One of the seeds that are checked in a row. */
 };
 
 /* One rule of a suite. */
 struct rule {
     const char *name;
     void (*check)(void **state);
+    int real_time; /* It needs time to pass by itself: not under "sim". */
 };
 #define RULE(function)                                                                                                         \
-    { #function, function }
+    { #function, function, 0 }
+#define RULE_IN_REAL_TIME(function)                                                                                            \
+    { #function, function, 1 }
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 /* Runs each rule on every reactor in every mode; on the default reactor in mode own; or without a fixture: *state is NULL.

@@ -113,7 +113,7 @@ KOLK_API const char *kolk_loop_reactor(const kolk_loop *self) KOLK_NOEXCEPT;
 KOLK_API int kolk_loop_run_forever(kolk_loop *self) KOLK_NOEXCEPT;
 
 /**
- * Runs turns until @p future is done or kolk_loop_stop() is called.
+ * Runs turns until @p future is done or kolk_loop_stop() is called. What was ready by then is still run, and no more.
  *
  * @param self    The loop.
  * @param future  A future or task of this loop. @ref borrowed.
