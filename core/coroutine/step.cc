@@ -51,7 +51,8 @@ int step_await(kolk_step &self, int status, future *what, void **ret_value) noex
 int step_resumed(kolk_step &self) noexcept {
     if (self.status >= 0 && self.future) {
         self.status = self.future->result(nullptr);
-        if (self.status < 0)
+        error *known = raised();
+        if (self.status < 0 && (!known || known->status != self.status))
             raise(ref(self.future->error()));
     }
     return self.status;

@@ -69,6 +69,8 @@ inline void stackless_task::go_on(Resume resume) noexcept {
         must_cancel = false;
         raise_cancel_words();
         status = KOLK_ECANCELED;
+    } else if (awaiting && awaiting->state == outcome::cancelled && notes && notes->cancel_words) {
+        raise_cancel_words(); /* the future has none, for it was cancelled on the task's account */
     }
     parked = nullptr;
     awaiting = nullptr;

@@ -95,6 +95,19 @@ static void awaiting_gives_the_outcome(void **state) {
     kolk_future_unref(cancelled);
 }
 
+/* So does a request to cancel, which reaches the task by way of what it awaits. */
+static void the_words_of_a_cancellation_are_kept(void **state) {
+    struct fixture *f = *state;
+    kolk_future *future = new_future(f);
+    kolk_task *task = make_scene(await_it, (struct scene){.f = f, .name = "a", .future = future});
+    drive_once(f);
+    assert_int_equal(kolk_task_cancel_with(task, "no sugar"), 1);
+    drive_until(f, kolk_task_as_future(task));
+    assert_string_equal(kolk_error_message(kolk_task_error(task)), "no sugar");
+    assert_int_equal(join(f, task), KOLK_ECANCELED);
+    kolk_future_unref(future);
+}
+
 /* A future that is done is awaited without another turn. */
 static void a_future_that_is_done_is_not_waited_for(void **state) {
     struct fixture *f = *state;
@@ -908,6 +921,7 @@ int main(int argc, char **argv) {
         RULE(awaiting_gives_the_outcome),
         RULE(a_future_that_is_done_is_not_waited_for),
         RULE(the_words_of_an_awaited_error_are_kept),
+        RULE(the_words_of_a_cancellation_are_kept),
         RULE(a_failure_has_a_status_and_words),
         RULE(what_could_not_be_made_is_an_outcome),
         RULE(a_sleep_without_memory_is_an_outcome),
