@@ -88,10 +88,9 @@ class object_cache {
     }
 
   private:
-    static constexpr size_t granule = 32, classes = 8;
+    static constexpr size_t granule = 16, classes = 16;
     static constexpr uint32_t most_kept = 1024;
-    /* With what malloc keeps for itself, a block is a whole number of granules, and two of them share as few cache lines as can
-     * be. */
+    /* With what malloc keeps for itself, a block is a whole number of granules, which is what malloc rounds up to. */
     static constexpr size_t header = sizeof(size_t);
     static constexpr size_t index_of(size_t bytes) noexcept { return (bytes + header - 1) / granule; }
     static constexpr size_t size_of(size_t index) noexcept { return (index + 1) * granule - header; }

@@ -156,6 +156,7 @@ static long measure_parked(const struct measurement *self, long n) {
     kolk_future *gate = NULL;
     kolk_task **tasks = bench_allocate((size_t)n, sizeof(kolk_task *));
     bench_check(kolk_future_new(kolk_loop_current(), &gate), "kolk_future_new");
+    memset(tasks, 0, (size_t)n * sizeof(kolk_task *)); // the list of them is not theirs
     long before = bench_resident();
     for (long i = 0; i < n; i++) {
         tasks[i] = spawn(wait_at_gate, gate, 0);
