@@ -5,9 +5,6 @@
 #include <memory>
 #include <vector>
 
-/* In failing_new.cc, from where frames and boxes come. */
-extern bool memory_is_gone;
-
 namespace {
 
 kolk::task<int> answer() { co_return 42; }
@@ -309,27 +306,6 @@ void a_failed_beginning_is_told_when_awaited() {
     CHECK(outcome_of(main()));
 }
 
-/* Without memory for its frame a call returns nothing, and awaiting that fails; so does a result that finds no room. */
-void a_task_without_memory_fails() {
-    auto text = []() -> kolk::task<std::string> {
-        memory_is_gone = true;
-        co_return std::string();
-    };
-    auto main = [&]() -> kolk::task<void> {
-        memory_is_gone = true;
-        auto none = answer();
-        auto unspawned = kolk::spawn(answer());
-        memory_is_gone = false;
-        CHECK(!none && !unspawned);
-        CHECK((co_await kolk::nothrow(std::move(none))).status() == KOLK_ENOMEM);
-        CHECK((co_await kolk::nothrow(unspawned)).status() == KOLK_ENOMEM);
-        auto boxed = co_await kolk::nothrow(kolk::spawn(text()));
-        memory_is_gone = false;
-        CHECK(boxed.status() == KOLK_ENOMEM);
-    };
-    CHECK(outcome_of(main()));
-}
-
 /* Cancelled before it started, a task runs no code, and what it was given is gone. */
 void a_task_cancelled_before_it_starts_runs_no_code() {
     record seen;
@@ -474,7 +450,6 @@ int main() {
         RULE(fail_ends_a_task_at_once),
         RULE(awaiting_a_result_unwraps_it),
         RULE(a_failed_beginning_is_told_when_awaited),
-        RULE(a_task_without_memory_fails),
         RULE(a_task_cancelled_before_it_starts_runs_no_code),
         RULE(a_cancellation_arrives_at_the_co_await),
         RULE(a_swallowed_cancellation_is_over),
