@@ -55,21 +55,20 @@ int create_step_task(loop &on, kolk_step_fn fn, const void *state, size_t size, 
     return 0;
 }
 
-/* Until it has ended, or has something to wait for. What it waits for and has come already costs no turn. */
+/* Until it has ended, or has something to wait for. What it waits for and has come already costs no turn. This is called from
+ * the loop's turn, where no coroutine is current and nothing is raised. */
 template <class Resume>
 inline void stackless_task::go_on(Resume resume) noexcept {
     thread_state &here = this_thread;
-    kolk_error **outside = here.raised, *why = nullptr;
-    coroutine *inside = here.coroutine;
+    kolk_error *why = nullptr;
     here.raised = &why;
-    here.coroutine = nullptr;
     here.task = this;
     int status = 0;
     if (must_cancel) [[unlikely]] {
         must_cancel = false;
         raise_cancel_words();
         status = KOLK_ECANCELED;
-    } else if (awaiting && awaiting->state == outcome::cancelled && notes && notes->cancel_words) {
+    } else if (notes && notes->cancel_words && awaiting && awaiting->state == outcome::cancelled) [[unlikely]] {
         raise_cancel_words(); /* the future has none, for it was cancelled on the task's account */
     }
     parked = nullptr;
@@ -80,8 +79,7 @@ inline void stackless_task::go_on(Resume resume) noexcept {
         if (what <= KOLK_COROUTINE_RETURNED) {
             if (what >= 0 || (why && why->status != what))
                 why = kolk::unref(why);
-            here.raised = outside;
-            here.coroutine = inside;
+            here.raised = nullptr;
             here.task = nullptr;
             release();
             return ended(what, value, what < 0 && !why ? error_of(what) : why);
@@ -116,8 +114,7 @@ inline void stackless_task::go_on(Resume resume) noexcept {
     }
     if (why) [[unlikely]]
         kolk::unref(why);
-    here.raised = outside;
-    here.coroutine = inside;
+    here.raised = nullptr;
     here.task = nullptr;
 }
 

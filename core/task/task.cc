@@ -112,13 +112,13 @@ int create_task_of(coroutine &body, const task_plan &plan, task *&ret_task) noex
 
 int task_plan::check(const loop &on) const noexcept { return options && options->group ? options->group->check_spawn(on) : 0; }
 
-int task_plan::start(task &made) const noexcept {
+int task_plan::start_with_notes(task &made) const noexcept {
     bool named = options && options->name && options->name[0];
     bool located = options && options->location;
     task_group *group = options ? options->group : nullptr;
     task *maker = this_thread.task;
     local_values *locals = maker && maker->notes && maker->owner == made.owner ? maker->notes->locals : nullptr;
-    if (named || located || group || locals) [[unlikely]] {
+    if (named || located || group || locals) {
         annotations *notes = made.annotate();
         if (!notes)
             return KOLK_ENOMEM;
@@ -135,12 +135,6 @@ int task_plan::start(task &made) const noexcept {
 }
 
 } // namespace kolk
-
-void kolk_task::start() noexcept {
-    ref();
-    owner->tasks.push_back(*this);
-    owner->make_ready(*this);
-}
 
 bool kolk_task::started() const noexcept {
     return on_fiber() ? static_cast<const fiber_task *>(this)->body->state != KOLK_COROUTINE_CREATED

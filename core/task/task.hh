@@ -58,7 +58,11 @@ struct kolk_task : kolk_future, kolk::link<kolk::task_tag>, kolk::ready_item {
     }
 
     /* On its ready queue, until it has ended. */
-    void start() noexcept;
+    void start() noexcept {
+        ref();
+        owner->tasks.push_back(*this);
+        owner->make_ready(*this);
+    }
 
     /* Whether something that waits is a task. */
     [[nodiscard]] static bool is(const kolk::ready_item &item) noexcept;
@@ -163,7 +167,16 @@ struct task_plan {
     /* May it be made? */
     [[nodiscard]] int check(const loop &on) const noexcept;
     /* Gives it what it inherits and is to be known by, and starts it. 0 or KOLK_ENOMEM. */
-    [[nodiscard]] int start(task &made) const noexcept;
+    [[nodiscard]] int start(task &made) const noexcept {
+        task *maker = this_thread.task;
+        if (options || (maker && maker->notes)) [[unlikely]]
+            return start_with_notes(made);
+        made.start();
+        return 0;
+    }
+
+  private:
+    [[nodiscard]] int start_with_notes(task &made) const noexcept;
 };
 
 /* Each returns 0 or why not; then nothing was taken over. */
