@@ -55,14 +55,26 @@ int create_step_task(loop &on, kolk_step_fn fn, const void *state, size_t size, 
     return 0;
 }
 
-/* Until it has ended, or has something to wait for. What it waits for and has come already costs no turn. This is called from
- * the loop's turn, where no coroutine is current and nothing is raised. */
-template <class Resume>
-inline void stackless_task::go_on(Resume resume) noexcept {
-    thread_state &here = this_thread;
-    kolk_error *why = nullptr;
-    here.raised = &why;
-    here.task = this;
+/* Parks it on a future, or, with nullptr, behind everyone who is ready. False when it must not wait. */
+inline bool stackless_task::stop_for(future *next) noexcept {
+    parking &how = next ? awaits_future : lets_others_run;
+    awaiting = next;
+    if ((must_cancel || scoped || owner->closing()) && refuse(how)) [[unlikely]] {
+        awaiting = nullptr;
+        return false;
+    }
+    parked = &how;
+    if (static_cast<ready_item *>(this)->linked())
+        return true; /* it is refused, but not on the spot */
+    if (!next || next->done())
+        owner->make_ready(*this);
+    else
+        next->waiters.push_back(*this);
+    return true;
+}
+
+/* What the last wait ended with, if not with the future: this is what it is told first. */
+inline int stackless_task::wake_up() noexcept {
     int status = 0;
     if (must_cancel) [[unlikely]] {
         must_cancel = false;
@@ -73,56 +85,50 @@ inline void stackless_task::go_on(Resume resume) noexcept {
     }
     parked = nullptr;
     awaiting = nullptr;
-    for (;;) {
-        void *value = nullptr;
-        int what = resume(*this, status, &value);
-        if (what <= KOLK_COROUTINE_RETURNED) {
-            if (what >= 0 || (why && why->status != what))
-                why = kolk::unref(why);
-            here.raised = nullptr;
-            here.task = nullptr;
-            release();
-            return ended(what, value, what < 0 && !why ? error_of(what) : why);
-        }
+    return status;
+}
+
+/* Until it has ended, or has something to wait for. What it waits for and has come already costs no turn. This is called from
+ * the loop's turn, where no coroutine is current and nothing is raised. */
+template <class Resume>
+inline void stackless_task::go_on(Resume resume) noexcept {
+    thread_state &here = this_thread;
+    kolk_error *why = nullptr;
+    here.raised = &why;
+    here.task = this;
+    void *value;
+    int what;
+    for (int status = wake_up();;) {
+        value = nullptr;
+        what = resume(*this, status, &value);
+        if (what <= KOLK_COROUTINE_RETURNED)
+            break;
         auto *next = static_cast<future *>(value);
-        if (what == KOLK_COROUTINE_YIELDED) {
+        if (what == KOLK_COROUTINE_YIELDED)
             status = raise(static_error(KOLK_EYIELD));
-            continue;
-        }
-        if (next && (next->owner != owner || next == this)) {
+        else if (next && (next->owner != owner || next == this))
             status = raise(static_error(KOLK_EINVAL));
-            continue;
-        }
-        status = 0;
-        if (next && next->done())
-            continue;
-        parking &how = next ? awaits_future : lets_others_run;
-        awaiting = next;
-        if ((must_cancel || scoped || owner->closing()) && refuse(how)) [[unlikely]] {
-            awaiting = nullptr;
-            status = KOLK_ECANCELED;
-            continue;
-        }
-        parked = &how;
-        if (static_cast<ready_item *>(this)->linked())
-            break; /* it is refused, but not on the spot */
-        if (!next || next->done())
-            owner->make_ready(*this);
+        else if (next && next->done())
+            status = 0;
+        else if (stop_for(next))
+            break;
         else
-            next->waiters.push_back(*this);
-        break;
+            status = KOLK_ECANCELED;
     }
-    if (why) [[unlikely]]
-        kolk::unref(why);
     here.raised = nullptr;
     here.task = nullptr;
+    if (why && (what >= 0 || why->status != what))
+        why = kolk::unref(why);
+    if (what > KOLK_COROUTINE_RETURNED)
+        return;
+    release();
+    ended(what, value, what < 0 && !why ? error_of(what) : why);
 }
 
 void stackless_task::run_foreign(ready_item &item, bool) noexcept {
     auto &self = static_cast<stackless_task &>(item);
-    if (self.must_cancel && !self.parked) [[unlikely]] {
+    if (self.must_cancel && !self.parked) [[unlikely]]
         return self.end_before_start();
-    }
     self.go_on([](stackless_task &me, int status, void **ret_value) noexcept {
         return me.ops->resume(me.frame, status, nullptr, ret_value);
     });
@@ -130,9 +136,8 @@ void stackless_task::run_foreign(ready_item &item, bool) noexcept {
 
 void stackless_task::run_step(ready_item &item, bool) noexcept {
     auto &self = static_cast<stackless_task &>(item);
-    if (self.must_cancel && !self.parked) [[unlikely]] {
+    if (self.must_cancel && !self.parked) [[unlikely]]
         return self.end_before_start();
-    }
     self.go_on([](stackless_task &me, int status, void **ret_value) noexcept {
         me.state().status = status;
         return me.fn(&me.state(), ret_value);

@@ -153,6 +153,8 @@ struct stackless_task final : task {
     static void run_step(ready_item &item, bool closing) noexcept;
     template <class Resume>
     void go_on(Resume resume) noexcept;
+    [[nodiscard]] int wake_up() noexcept;
+    [[nodiscard]] bool stop_for(future *next) noexcept;
     void end_before_start() noexcept;
     void release() noexcept;
 };
