@@ -156,7 +156,7 @@ int kolk_loop_remove_reader(kolk_loop *self, int fd) noexcept { return remove(se
 int kolk_loop_remove_writer(kolk_loop *self, int fd) noexcept { return remove(self, fd, direction::write); }
 
 int kolk_loop_set_exception_handler(kolk_loop *self, kolk_exception_fn fn, void *userdata, kolk_destroy_fn destroy) noexcept {
-    int status = check(self);
+    int status = check_open(self);
     if (status < 0)
         return refuse(status, destroy, userdata);
     self->set_exception_handler(fn, userdata, destroy);

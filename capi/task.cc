@@ -125,6 +125,8 @@ int kolk_await(kolk_future *future, void **ret_result) noexcept {
     int status = future->owner->check_thread();
     if (status < 0)
         return status;
+    if (future->owner != this_thread.coroutine->owner)
+        return KOLK_EINVAL;
     if (future->state == outcome::result) [[likely]]
         return future->result(ret_result);
     future->ref(); /* others may drop it meanwhile */

@@ -59,7 +59,8 @@ struct callbacks final : watcher, resource {
         auto &mine = static_cast<callbacks &>(self);
         for (int way = 0; way < 2; way++) {
             callback *one = mine.of[way];
-            if (one && (ready & (KOLK_EVENT_READ << way)) && !one->linked())
+            /* One that runs turns inside of itself is not told of what it has yet to take. */
+            if (one && (ready & (KOLK_EVENT_READ << way)) && !one->linked() && !one->running)
                 mine.owner->make_ready(*one);
         }
     }

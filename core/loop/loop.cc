@@ -302,7 +302,7 @@ void kolk_loop::run_turns(int &ret_status) noexcept {
 int kolk_loop::run(const kolk_future *until) noexcept {
     if (int status = check(); status < 0)
         return status;
-    if (running_)
+    if (must_not_turn())
         return KOLK_EBUSY;
     int status = 0;
     {
@@ -342,7 +342,7 @@ int kolk_loop::run_until_complete(kolk_future &future) noexcept {
 int kolk_loop::run_once() noexcept {
     if (int status = check(); status < 0)
         return status;
-    if (running_)
+    if (must_not_turn())
         return KOLK_EBUSY;
     int result;
     {
@@ -363,6 +363,8 @@ int kolk_loop::run_nested(kolk_future &future) noexcept {
         return KOLK_ECLOSED;
     if (future.done())
         return 0;
+    if (walking > 0 || cancelling > 0)
+        return KOLK_EBUSY;
     future.ref();
     const outcome *outer = until_;
     fiber *outer_home = home;
@@ -370,12 +372,14 @@ int kolk_loop::run_nested(kolk_future &future) noexcept {
     int status = 0;
     {
         turns scope(*this);
+        posts_.go_on_within();
         finish_turn();
         until_ = &future.state;
         if (!stopping_)
             run_turns(status);
         until_ = outer;
     }
+    continue_for_ = 0;
     running_ = true;
     set_host_sleeps(false);
     home = outer_home;
@@ -406,7 +410,7 @@ int kolk_loop::wait(int64_t deadline) noexcept {
 }
 
 int kolk_loop::dispatch(uint32_t max_items, int64_t max_ns, kolk_progress *ret_progress) noexcept {
-    if (running_)
+    if (must_not_turn())
         return KOLK_EBUSY;
     int status;
     {
@@ -552,10 +556,17 @@ int kolk_loop::end_tasks() noexcept {
         task->refused = 0;
         task->cancel();
     }
-    for (uint32_t turn = 1; has_ready(); turn++) {
-        run_turn();
-        if (turn % turns_between_checks == 0 && !tasks.empty() && all_insist())
+    for (;;) {
+        for (uint32_t turn = 1; has_ready() && turn % turns_between_checks != 0; turn++)
+            run_turn();
+        if (tasks.empty() || all_insist())
             break;
+        /* Those that wait for others, who go on waiting themselves, have not been refused anything. */
+        for (kolk_task *task = tasks.front(); task; task = tasks.after(*task))
+            if (!task->insists()) {
+                task->refused++;
+                task->interrupt();
+            }
     }
     return tasks.empty() ? 0 : int(KOLK_EBUSY);
 }
@@ -575,7 +586,7 @@ void kolk_loop::drop_everything() noexcept {
 int kolk_loop::close() noexcept {
     if (int status = check(); status < 0)
         return closed() ? 0 : status;
-    if (running_ || (this_thread.coroutine && this_thread.coroutine->owner == this))
+    if (must_not_turn() || (this_thread.coroutine && this_thread.coroutine->owner == this))
         return KOLK_EBUSY;
     ref();
     int status;

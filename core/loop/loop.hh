@@ -169,6 +169,8 @@ struct kolk_loop final {
     /* Of requests to cancel: see kolk_task::request_cancel(). */
     uint64_t cancel_passes = 0, cancel_occasion = 0;
     uint32_t cancelling = 0;
+    /* Lists of tasks are being walked, which may end in the user's code; no turn may be run from there. */
+    uint32_t walking = 0;
 
     /* The next item, of this turn or the one after it, for a task that would rather continue it on the spot; nullptr when there
      * is none, or when it is the loop's business to see to it: a budget is to be kept, the kernel to be looked at. */
@@ -222,6 +224,7 @@ struct kolk_loop final {
     [[nodiscard]] bool has_ready() const noexcept { return !ready_.empty() || !soon_.empty(); }
 
     [[nodiscard]] int look(int64_t timeout) noexcept;
+    [[nodiscard]] bool must_not_turn() const noexcept { return running_ || walking > 0 || cancelling > 0; }
     [[nodiscard]] int64_t time_to_sleep() noexcept;
     uint32_t run_turn() noexcept;
     uint32_t finish_turn() noexcept;

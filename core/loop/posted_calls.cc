@@ -66,6 +66,13 @@ void posted_calls::take() noexcept {
         owner_->make_ready(*this);
 }
 
+void posted_calls::go_on_within() noexcept {
+    if (next_ == running_.count)
+        next_ = running_.count = 0;
+    else if (next_ > 0 && !linked())
+        owner_->make_ready(*this);
+}
+
 void posted_calls::close() noexcept {
     {
         locked held(lock_);
@@ -91,11 +98,15 @@ void posted_calls::run_all(ready_item &item, bool closing) noexcept {
             one.fn(one.userdata);
         destroy_userdata(one.destroy, one.userdata);
         ran++;
+        if (self.linked())
+            break; /* turns inside of the call have begun another lot */
         /* Each call counts against a budget by itself. */
         if (on.turn_is_limited() && self.next_ < self.running_.count)
             return on.put_back(self);
     }
     on.count_more(ran ? ran - 1 : 0);
+    if (self.linked())
+        return;
     self.running_.count = self.next_ = 0;
     if (self.running_.capacity > most_kept)
         self.release(self.running_);

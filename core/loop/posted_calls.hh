@@ -28,8 +28,9 @@ class posted_calls final : public ready_item {
 
     /* The loop's thread. */
     [[nodiscard]] bool waiting() const noexcept { return waiting_.load(std::memory_order_relaxed); }
-    void take() noexcept;  /* what is waiting goes to the ready queue, unless an earlier lot is still there */
-    void close() noexcept; /* what is waiting is released, and nothing is added any more */
+    void take() noexcept;         /* what is waiting goes to the ready queue, unless an earlier lot is still there */
+    void go_on_within() noexcept; /* turns run inside of a call: what is left of its lot belongs to them */
+    void close() noexcept;        /* what is waiting is released, and nothing is added any more */
 
   private:
     struct call {

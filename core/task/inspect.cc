@@ -54,12 +54,10 @@ void put(char (&ret_text)[Size], const char *text) noexcept {
 kolk_task_state state_of(const task &self) noexcept {
     if (self.done())
         return KOLK_TASK_ENDED;
-    if (this_thread.task == &self)
+    if (self.on_stack())
         return KOLK_TASK_RUNNING;
     if (!self.started())
         return KOLK_TASK_STARTING;
-    if (!self.parked)
-        return KOLK_TASK_RUNNING; /* below, on the stack */
     bool listed = static_cast<const ready_item &>(self).linked();
     return listed && !(self.awaiting && !self.awaiting->done()) ? KOLK_TASK_READY : KOLK_TASK_WAITING;
 }

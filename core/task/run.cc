@@ -7,12 +7,16 @@ namespace kolk {
 int cancel_all(loop &on) noexcept {
     if (on.running())
         return KOLK_EBUSY;
+    on.ref(); /* a task may drop the last other reference */
+    on.walking++;
     for (task *each = on.tasks.front(); each; each = on.tasks.after(*each))
         each->cancel();
-    while (!on.tasks.empty())
-        if (int status = on.run_once(); status < 0)
-            return status;
-    return 0;
+    on.walking--;
+    int status = 0;
+    while (status >= 0 && !on.closed() && !on.tasks.empty())
+        status = on.run_once();
+    on.unref();
+    return status < 0 ? status : 0;
 }
 
 int run_main(loop &on, kolk_coroutine_fn fn, void *userdata, void **ret_result, error **ret_error) noexcept {

@@ -59,7 +59,7 @@ void leave_all_scopes(task &self) noexcept {
     loop &on = *self.owner;
     scope *at = self.notes->scope;
     while (at && at->host == &self) {
-        scope *outer = at->parent;
+        scope *outer = self.notes->scope = at->parent;
         (void)on.stop_timer(*at);
         if (at->group)
             at->group->abandon();
@@ -88,15 +88,18 @@ void interrupt_in(task &self, const scope &cancelled) noexcept {
 } // namespace
 
 void interrupt_members(scope &cancelled) noexcept {
+    loop &on = *cancelled.group->owner;
+    on.walking++;
     cancelled.group->for_each_member([&](task &member) noexcept { interrupt_in(member, cancelled); });
+    on.walking--;
 }
 
 } // namespace kolk
 
 void kolk_scope::enter() noexcept {
     parent = host->scope();
-    cancels_before = host->cancels;
-    pending_before = host->must_cancel;
+    /* A request that it has yet to be told of comes from outside. */
+    cancels_before = host->cancels - (host->must_cancel && host->cancels > 0);
     host->notes->scope = this;
     host->scoped = true;
     if (shield)
@@ -129,6 +132,8 @@ bool kolk_scope::cancel() noexcept {
         interrupt_in(*host, *this);
     } else {
         asked = true;
+        pending_before = host->must_cancel;
+        cancels_then = host->cancels;
         host->request_cancel(this);
     }
     return true;
@@ -138,7 +143,7 @@ void kolk_scope::take_request_back() noexcept {
     if (!asked)
         return;
     host->uncancel();
-    if (host->cancels <= cancels_before && !pending_before)
+    if (host->cancels <= cancels_then && !pending_before)
         host->must_cancel = false;
 }
 

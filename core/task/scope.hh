@@ -16,10 +16,12 @@ struct kolk_scope : kolk::timer_node {
     const bool level, shield;
     bool cancelled = false; /* or expired */
     bool expired = false;
-    bool asked = false; /* the host to cancel, at the edge */
-    bool held = false;  /* at this shield: a request from outside */
-    bool pending_before = false; /* a request that the host has not been told of */
-    uint32_t cancels_before = 0;
+    bool asked = false;          /* the host to cancel, at the edge */
+    bool held = false;           /* at this shield: a request from outside */
+    uint32_t cancels_before = 0; /* that are no news in here */
+    /* When it asked: */
+    bool pending_before = false; /* a request that the host had not been told of */
+    uint32_t cancels_then = 0;
 
     kolk_scope(kolk_task &of, uint32_t flags) noexcept
         : timer_node(time_is_up), host(&of), level(flags & KOLK_SCOPE_LEVEL), shield(flags & KOLK_SCOPE_SHIELD) {}

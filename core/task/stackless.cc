@@ -106,7 +106,7 @@ inline void stackless_task::go_on(Resume resume) noexcept {
         auto *next = static_cast<future *>(value);
         if (what == KOLK_COROUTINE_YIELDED)
             status = raise(static_error(KOLK_EYIELD));
-        else if (next && (next->owner != owner || next == this))
+        else if (what != KOLK_COROUTINE_AWAITING || (next && (next->owner != owner || next == this)))
             status = raise(static_error(KOLK_EINVAL));
         else if (next && next->done())
             status = 0;
@@ -155,8 +155,11 @@ void stackless_task::release() noexcept {
         if (state().future)
             state().future->unref();
         destroy_userdata(destroy, &state());
-    } else if (ops->destroy) {
-        ops->destroy(frame);
+    } else {
+        const kolk_coroutine_ops *table = ops;
+        if (ops == &driven_coroutine_ops)
+            ops = static_cast<coroutine *>(frame)->ops; /* whoever looks at the task will want to know its kind */
+        destroy_userdata(table->destroy, frame);
     }
 }
 

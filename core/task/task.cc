@@ -94,14 +94,18 @@ int create_task_of(coroutine &body, const task_plan &plan, task *&ret_task) noex
     if (!made)
         return KOLK_ENOMEM;
     body.ref();
-    int status = plan.start(*made);
-    if (status == 0 && body.name[0] && !made->name()[0]) {
+    int status = 0;
+    if (body.name[0]) {
         if (made->annotate())
             copy_name(made->notes->name, body.name);
         else
             status = KOLK_ENOMEM;
     }
+    if (status == 0)
+        status = plan.start(*made);
     if (status < 0) {
+        if (body.ops)
+            body.unref(); /* a task on a fiber gives it back by itself */
         made->unref();
         return status;
     }
@@ -229,8 +233,10 @@ bool kolk_task::request_cancel(const kolk_scope *origin, kolk_error *words) noex
     if (!nested)
         owner->cancel_occasion = before;
     uint64_t mine = ++owner->cancel_passes;
-    if (nested && pass > owner->cancel_occasion)
-        return tell();
+    if (nested && pass > owner->cancel_occasion) {
+        bool held = scoped && !owner->closing() && hold_at_shield(*this, origin);
+        return held || tell();
+    }
     kolk_task *at = this;
     for (;;) {
         bool seen = at->pass > owner->cancel_occasion;
@@ -244,6 +250,8 @@ bool kolk_task::request_cancel(const kolk_scope *origin, kolk_error *words) noex
         kolk_task *next = at->awaited_task();
         if (!next)
             break;
+        if (waits_for_member(*next, *at))
+            return at->tell(); /* that one can only wait on */
         at = next;
     }
     owner->cancelling++;

@@ -37,6 +37,16 @@ constinit const future_kind kolk_task_group::everyone_ended::kind_of_everyone_en
 
 namespace kolk {
 
+bool waits_for_member(const task &host, const task &member) noexcept {
+    for (const task_group *group = member.notes ? member.notes->group : nullptr; group && group->own.host;) {
+        const task &above = *group->own.host;
+        if (&above == &host)
+            return group->being_left;
+        group = above.notes ? above.notes->group : nullptr;
+    }
+    return false;
+}
+
 int enter_group(task &host, uint32_t flags, task_group *&ret_group) noexcept {
     if (!host.annotate())
         return KOLK_ENOMEM;
@@ -135,12 +145,14 @@ void kolk_task_group::end_everything() noexcept {
 void kolk_task_group::cancel_members() noexcept {
     if (std::exchange(ending, true))
         return;
+    owner->walking++;
     if (own.level) {
         own.cancelled = true;
         interrupt_members(own);
     } else {
         for_each_member([](task &member) noexcept { member.cancel(); });
     }
+    owner->walking--;
 }
 
 bool kolk_task_group::cancel() noexcept {

@@ -46,7 +46,8 @@ struct kolk_task_group final : kolk::counted {
     uint32_t count = 0;       /* members that have not ended */
     uint32_t error_count = 0; /* all that failed */
     kolk_error *errors[most_errors] = {};
-    bool entered = true; /* and not left */
+    bool entered = true;              /* and not left */
+    bool being_left = false;          /* the block is over */
 
   private:
     struct everyone_ended;
@@ -58,7 +59,6 @@ struct kolk_task_group final : kolk::counted {
     kolk::list<kolk::annotations, kolk::member_tag> members;
     kolk_task *leaving = nullptr;     /* the host, parked until count is 0 */
     kolk_future *all_ended = nullptr; /* the same, for who cannot be parked */
-    bool being_left = false;          /* the block is over */
     bool ending = false;              /* the members have been cancelled */
     bool by_user = false;             /* because somebody asked for that */
     bool cancelled_while_leaving = false;
@@ -66,6 +66,9 @@ struct kolk_task_group final : kolk::counted {
 
 namespace kolk {
 using task_group = ::kolk_task_group;
+
+/* Whether `host` is leaving a group that does not end before `member` does, directly or by way of other groups. */
+[[nodiscard]] bool waits_for_member(const task &host, const task &member) noexcept;
 
 [[nodiscard]] int enter_group(task &host, uint32_t flags, task_group *&ret_group) noexcept;
 } // namespace kolk

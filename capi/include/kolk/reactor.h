@@ -110,8 +110,8 @@ typedef struct kolk_reactor_ops {
     /** Asks that an operation end early. Its terminal event still comes. */
     int (*cancel)(void *state, uint64_t token);
 
-    /** The time in nanoseconds, which never goes back, for a loop without a clock of its own. Timeouts count in it. Any thread, until
-     * `close`. */
+    /** The time in nanoseconds, which never goes back, for a loop without a clock of its own. Timeouts count in it. Any thread,
+     * until `close`. */
     int64_t (*now)(void *state);
 } kolk_reactor_ops;
 

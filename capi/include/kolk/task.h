@@ -131,7 +131,7 @@ KOLK_API const char *kolk_task_name(const kolk_task *self) KOLK_NOEXCEPT;
  *
  * @param self  The task.
  * @param name  Copied, up to 31 bytes; NULL: no name.
- * @return 0; #KOLK_EINVAL, #KOLK_ETHREAD, #KOLK_EFORKED.
+ * @return 0; #KOLK_ENOMEM, #KOLK_EINVAL, #KOLK_ETHREAD, #KOLK_EFORKED.
  * @threads{loop} @since 0.1
  */
 KOLK_API int kolk_task_set_name(kolk_task *self, const char *name) KOLK_NOEXCEPT;
@@ -238,13 +238,14 @@ KOLK_API int kolk_loop_cancel_all(kolk_loop *loop) KOLK_NOEXCEPT;
  * Meanwhile everything of the loop runs as usual, except what is on the stack: the callback or task that called this, and those
  * that called this before and have not returned. They can be cancelled, and see it when this returns. Calls nest; an outer one
  * returns only after the inner ones, however early its future is done. On a fiber everything that runs meanwhile shares what is
- * left of its stack: there, await. A host's budget does not count inside.
+ * left of its stack: there, await. A host's budget does not count inside. For what is lent until the next wait, such as the
+ * bytes of kolk_stream_receive(), this is one.
  *
  * @param loop    One that is running on this thread.
  * @param future  A future of it. @ref borrowed.
  * @return 0 when @p future is done; #KOLK_EPENDING when kolk_loop_stop() came first, which then stops the outer turns too;
- *         #KOLK_EINVAL also when the loop is not running or for a task that is on the stack; #KOLK_ECLOSED while the loop
- * closes.
+ *         #KOLK_EINVAL also when the loop is not running or for a task that is on the stack; #KOLK_EBUSY from a destroy function
+ *         that a cancellation has called; #KOLK_ECLOSED while the loop closes.
  * @threads{loop} @since 0.1
  */
 KOLK_API int kolk_loop_run_nested(kolk_loop *loop, kolk_future *future) KOLK_NOEXCEPT;
