@@ -20,6 +20,19 @@ struct member final : ready_item {
 /* The members and the array of results lie behind this struct. It lives while somebody refers to it or a member is pending:
  * each pending member holds a reference. */
 struct gathering final : future, resource {
+    /* Cancelling the members, if it has to wait. */
+    struct asking final : ready_item {
+        gathering *of;
+
+        explicit asking(gathering &self) noexcept : ready_item(ask), of(&self) {}
+        static void ask(ready_item &item, bool) noexcept {
+            gathering &of = *static_cast<asking &>(item).of;
+            (void)of.cancel_members();
+            of.unref();
+        }
+    };
+
+    asking later{*this};
     size_t count;
     size_t pending;
     bool return_errors;
@@ -35,6 +48,7 @@ struct gathering final : future, resource {
 
     void one_done(future &what) noexcept;
     void complete() noexcept;
+    bool cancel_members() noexcept;
 
     static void let_go(resource &self) noexcept;
     static const future_kind kind_of_gathering;
@@ -74,6 +88,23 @@ void gathering::complete() noexcept {
     finish(results(), nullptr);
 }
 
+/* Whether there was one that could be asked. */
+bool gathering::cancel_members() noexcept {
+    if (owner->walks_deep()) {
+        if (!later.linked()) {
+            ref();
+            owner->make_ready(later);
+        }
+        return true;
+    }
+    bool any = false;
+    owner->walking++;
+    for (size_t i = 0; i < count; i++)
+        any |= members()[i].what->cancel();
+    owner->walking--;
+    return any;
+}
+
 void gathering::let_go(resource &self) noexcept {
     auto &mine = static_cast<gathering &>(self);
     mine.ref();
@@ -92,11 +123,9 @@ constinit const future_kind gathering::kind_of_gathering = {
         auto &mine = static_cast<gathering &>(self);
         mine.cancelling = true;
         mine.ref();
-        bool any = false;
-        for (size_t i = 0; i < mine.count; i++)
-            any |= mine.members()[i].what->cancel();
+        bool any = mine.cancel_members() || mine.pending > 0;
         mine.unref();
-        return any || mine.pending > 0;
+        return any;
     },
     [](future &self) noexcept {
         auto &mine = static_cast<gathering &>(self);

@@ -171,6 +171,9 @@ struct kolk_loop final {
     uint32_t cancelling = 0;
     /* Lists of tasks are being walked, which may end in the user's code; no turn may be run from there. */
     uint32_t walking = 0;
+    /* Walks within walks, through groups and gathers, end here: who asks may be a fiber with little stack. What lies deeper is
+     * for the next turn. */
+    [[nodiscard]] bool walks_deep() const noexcept { return walking >= 32; }
 
     /* The next item, of this turn or the one after it, for a task that would rather continue it on the spot; nullptr when there
      * is none, or when it is the loop's business to see to it: a budget is to be kept, the kernel to be looked at. */

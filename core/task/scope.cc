@@ -71,27 +71,14 @@ void leave_all_scopes(task &self) noexcept {
     self.scoped = false;
 }
 
-namespace {
-
-/* A task inside a level scope that has just been cancelled: what it waits for ends now, and so does what the groups it has
- * entered there wait for, up to the next shield. */
-void interrupt_in(task &self, const scope &cancelled) noexcept {
+void interrupt_inside(task &self, const scope &cancelled) noexcept {
     for (scope *at = self.scope(); at && at != &cancelled && at->host == &self; at = at->parent) {
         if (at->shield)
             return;
         if (at->group)
-            interrupt_members(*at);
+            at->group->interrupt_members();
     }
     self.interrupt();
-}
-
-} // namespace
-
-void interrupt_members(scope &cancelled) noexcept {
-    loop &on = *cancelled.group->owner;
-    on.walking++;
-    cancelled.group->for_each_member([&](task &member) noexcept { interrupt_in(member, cancelled); });
-    on.walking--;
 }
 
 } // namespace kolk
@@ -129,7 +116,7 @@ bool kolk_scope::cancel() noexcept {
     if (group)
         group->cancel_members();
     if (level) {
-        interrupt_in(*host, *this);
+        interrupt_inside(*host, *this);
     } else {
         asked = true;
         pending_before = host->must_cancel;

@@ -57,8 +57,9 @@ int leave_scope(scope &self, int status) noexcept;
 [[nodiscard]] bool hold_at_shield(task &self, const scope *origin) noexcept;
 void forget_held_requests(task &self) noexcept;
 
-/* Of the group whose scope this is, and of those inside it: their waits fail now. */
-void interrupt_members(scope &cancelled) noexcept;
+/* A task inside a level scope that has just been cancelled: what it waits for ends now, and so does what is waited for in the
+ * groups that it has entered there, up to the next shield. */
+void interrupt_inside(task &self, const scope &cancelled) noexcept;
 
 /* When a task has ended. */
 void leave_all_scopes(task &self) noexcept;

@@ -145,14 +145,37 @@ void kolk_task_group::end_everything() noexcept {
 void kolk_task_group::cancel_members() noexcept {
     if (std::exchange(ending, true))
         return;
-    owner->walking++;
-    if (own.level) {
+    if (own.level)
         own.cancelled = true;
-        interrupt_members(own);
-    } else {
-        for_each_member([](task &member) noexcept { member.cancel(); });
+    tell_members(own.level);
+}
+
+void kolk_task_group::interrupt_members() noexcept { tell_members(true); }
+
+void kolk_task_group::tell_members(bool interrupt) noexcept {
+    if (owner->walks_deep()) {
+        later.interrupt |= interrupt;
+        if (!later.linked()) {
+            ref();
+            owner->make_ready(later);
+        }
+        return;
     }
+    owner->walking++;
+    for_each_member([&](task &member) noexcept {
+        if (interrupt)
+            interrupt_inside(member, own);
+        else
+            member.cancel();
+    });
     owner->walking--;
+}
+
+void kolk_task_group::telling::tell(ready_item &item, bool) noexcept {
+    auto &self = static_cast<telling &>(item);
+    task_group &of = *self.of;
+    of.tell_members(std::exchange(self.interrupt, false));
+    of.unref();
 }
 
 bool kolk_task_group::cancel() noexcept {

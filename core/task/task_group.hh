@@ -22,6 +22,8 @@ struct kolk_task_group final : kolk::counted {
     void member_ended(kolk_task &member) noexcept;
     bool cancel() noexcept;
     void cancel_members() noexcept;
+    /* What they wait for fails now: an enclosing level scope has been cancelled, or this group's own. */
+    void interrupt_members() noexcept;
     template <class Visit>
     void for_each_member(Visit visit) noexcept {
         for (kolk::annotations *at = members.front(); at; at = members.after(*at))
@@ -46,12 +48,21 @@ struct kolk_task_group final : kolk::counted {
     uint32_t count = 0;       /* members that have not ended */
     uint32_t error_count = 0; /* all that failed */
     kolk_error *errors[most_errors] = {};
-    bool entered = true;              /* and not left */
-    bool being_left = false;          /* the block is over */
+    bool entered = true;     /* and not left */
+    bool being_left = false; /* the block is over */
 
   private:
     struct everyone_ended;
+    /* Telling the members, if it has to wait. */
+    struct telling final : kolk::ready_item {
+        kolk_task_group *of;
+        bool interrupt = false;
 
+        explicit telling(kolk_task_group &group) noexcept : ready_item(tell), of(&group) {}
+        static void tell(kolk::ready_item &item, bool closing) noexcept;
+    };
+
+    void tell_members(bool interrupt) noexcept;
     void end_everything() noexcept;
     [[nodiscard]] int left(int status) noexcept;
     int raise_errors() noexcept;
@@ -59,8 +70,9 @@ struct kolk_task_group final : kolk::counted {
     kolk::list<kolk::annotations, kolk::member_tag> members;
     kolk_task *leaving = nullptr;     /* the host, parked until count is 0 */
     kolk_future *all_ended = nullptr; /* the same, for who cannot be parked */
-    bool ending = false;              /* the members have been cancelled */
-    bool by_user = false;             /* because somebody asked for that */
+    telling later{*this};
+    bool ending = false;  /* the members have been cancelled */
+    bool by_user = false; /* because somebody asked for that */
     bool cancelled_while_leaving = false;
 };
 
