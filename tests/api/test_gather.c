@@ -287,6 +287,30 @@ static void gatherings_nest(void **state) {
     drop_futures(leaves, 2);
 }
 
+static int cancel_future(void *userdata, void **ret_result) {
+    (void)ret_result;
+    return kolk_future_cancel(userdata) == 1 ? 0 : KOLK_EINVAL;
+}
+
+/* Cancelling reaches the innermost of many, from a task with little stack. */
+static void cancelling_a_deep_nest_takes_little_stack(void **state) {
+    struct fixture *f = *state;
+    enum { DEPTH = 2000 };
+    static kolk_future *nest[DEPTH];
+    const kolk_task_options little = {.size = sizeof little, .stack_size = 65536};
+    kolk_task *task = NULL;
+    nest[0] = new_future(f);
+    for (int i = 1; i < DEPTH; i++)
+        nest[i] = gather(f, &nest[i - 1], 1, 0);
+    assert_int_equal(kolk_create_task(f->loop, cancel_future, nest[DEPTH - 1], NULL, &little, &task), 0);
+    drive_until(f, nest[DEPTH - 1]);
+    assert_int_equal(kolk_future_cancelled(nest[0]), 1);
+    assert_int_equal(kolk_future_cancelled(nest[DEPTH - 1]), 1);
+    assert_int_equal(join(f, task), 0);
+    for (int i = DEPTH - 1; i >= 0; i--)
+        kolk_future_unref(nest[i]);
+}
+
 /* NULL and futures of other loops cannot be gathered, and nothing is half gathered then. */
 static void what_cannot_be_gathered_is_refused(void **state) {
     struct fixture *f = *state;
@@ -322,6 +346,7 @@ int main(int argc, char **argv) {
         RULE(results_live_as_long_as_the_gathering),
         RULE(a_thousand_futures_are_gathered),
         RULE(gatherings_nest),
+        RULE(cancelling_a_deep_nest_takes_little_stack),
         RULE(what_cannot_be_gathered_is_refused),
     };
     return run_matrix("gather", rules, COUNT(rules));
