@@ -670,6 +670,43 @@ static void a_task_may_drive_one_that_was_made_before(void **state) {
     assert_int_equal(actor.destroyed, 1);
 }
 
+/* One that becomes no task for want of memory stays whose it was, and is destroyed once when it is dropped. */
+static void one_that_becomes_no_task_is_still_destroyed(void **state) {
+    struct fixture *f = *state;
+    kolk_task_options options = {.size = sizeof options, .name = "play"};
+    size_t failures = 1;
+    for (size_t n = 1; failures; n++) {
+        struct actor actor = ACTOR(f, "a", {RETURN, NULL, 0});
+        kolk_coroutine *self = make(&actor);
+        kolk_task *task = NULL;
+        failing_allocator_arm(&f->memory, n, 0);
+        int status = kolk_create_task_of(self, &options, &task);
+        failing_allocator_disarm(&f->memory);
+        failures = f->memory.failures;
+        assert_int_equal(status, failures ? KOLK_ENOMEM : 0);
+        assert_int_equal(actor.destroyed, 0);
+        kolk_coroutine_unref(self);
+        assert_int_equal(actor.destroyed, failures ? 1 : 0);
+        if (task)
+            assert_int_equal(join(f, task), 0);
+        assert_int_equal(actor.destroyed, 1);
+        assert_int_equal(actor.resumed, failures ? 0 : 1);
+    }
+}
+
+/* A number that stands for nothing is refused, and told. */
+static void an_unknown_number_is_refused(void **state) {
+    struct fixture *f = *state;
+    struct actor a = ACTOR(f, "a", {FAIL, NULL, KOLK_COROUTINE_AWAITING + 1});
+    struct actor b = ACTOR(f, "b", {FAIL, NULL, INT32_MAX}, {RETURN, NULL, 0});
+    b.swallows = 1;
+    assert_int_equal(join(f, make_task(&a)), KOLK_EINVAL);
+    assert_record(f, "a() a(KOLK_EINVAL) ~a");
+    clear_record(f);
+    assert_int_equal(join(f, make_task(&b)), 0);
+    assert_record(f, "b() b(KOLK_EINVAL) ~b");
+}
+
 int main(int argc, char **argv) {
     select_tests(argc, argv);
     static const struct rule plain[] = {
@@ -707,6 +744,8 @@ int main(int argc, char **argv) {
         RULE(closing_the_loop_ends_tasks),
         RULE(a_task_that_refuses_to_end_keeps_the_loop_open),
         RULE(a_task_may_drive_one_that_was_made_before),
+        RULE(one_that_becomes_no_task_is_still_destroyed),
+        RULE(an_unknown_number_is_refused),
     };
     return run_plain("foreign", plain, COUNT(plain)) + run_matrix("foreign tasks", matrix, COUNT(matrix));
 }

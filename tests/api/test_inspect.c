@@ -305,6 +305,53 @@ static void each_kind_of_task_says_which_it_is(void **state) {
     kolk_future_unref(scene.future);
 }
 
+/* A task that drove a coroutine of another kind says so after its end as well, when the coroutine is gone. */
+static void a_task_that_has_ended_keeps_its_kind(void **state) {
+    struct fixture *f = *state;
+    struct scene scene = {.f = f, .future = new_future(f)};
+    kolk_coroutine *coroutine = NULL;
+    kolk_task *task = NULL;
+    assert_int_equal(kolk_foreign_coroutine_new(f->loop, &lua_ops, &scene, &coroutine), 0);
+    assert_int_equal(kolk_create_task_of(coroutine, NULL, &task), 0);
+    kolk_coroutine_unref(coroutine);
+    assert_string_equal(info_of(task).kind, "lua");
+    kolk_future_set_result(scene.future, NULL, NULL);
+    drive_until(f, kolk_task_as_future(task));
+    assert_string_equal(states[info_of(task).state], "ended");
+    assert_string_equal(info_of(task).kind, "lua");
+    kolk_task_unref(task);
+    kolk_future_unref(scene.future);
+}
+
+struct nesting_step {
+    kolk_step step;
+    struct scene *scene;
+};
+
+static void look_at_it(void *userdata) {
+    struct scene *self = userdata;
+    record(self->f, "%s", states[info_of(self->task).state]);
+    kolk_future_set_result(self->future, NULL, NULL);
+}
+
+static int nest_in_steps(void *state, void **ret_value) {
+    struct nesting_step *self = state;
+    (void)ret_value;
+    kolk_loop_call_soon(self->scene->f->loop, look_at_it, self->scene, NULL, NULL);
+    return kolk_loop_run_nested(self->scene->f->loop, self->scene->future);
+}
+
+/* A step task that runs the loop nested is on the stack, and so it is running, as another task is. */
+static void a_step_task_on_the_stack_is_running(void **state) {
+    struct fixture *f = *state;
+    struct scene scene = {.f = f, .future = new_future(f)};
+    struct nesting_step step = {.scene = &scene};
+    assert_int_equal(kolk_create_step_task(f->loop, nest_in_steps, &step, sizeof step, NULL, NULL, &scene.task), 0);
+    assert_int_equal(join(f, scene.task), 0);
+    assert_record(f, "running");
+    kolk_future_unref(scene.future);
+}
+
 /* What it waits for is told in words, and as a future if it is one. */
 static void what_a_task_waits_for_is_told_in_words(void **state) {
     struct fixture *f = *state;
@@ -719,6 +766,8 @@ int main(int argc, char **argv) {
         RULE(who_awaits_the_running_one_waits),
         RULE(a_task_is_known_by_name_kind_and_place),
         RULE(each_kind_of_task_says_which_it_is),
+        RULE(a_task_that_has_ended_keeps_its_kind),
+        RULE(a_step_task_on_the_stack_is_running),
         RULE(what_a_task_waits_for_is_told_in_words),
         RULE(a_task_that_reads_says_so),
         RULE(the_parent_is_who_awaits_it),

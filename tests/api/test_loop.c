@@ -984,6 +984,24 @@ static void closing_survives_who_drops_objects(void **state) {
     assert_int_equal(kolk_loop_is_closed(f->loop), 1);
 }
 
+static void drop_handler(void *f) { record(f, "dropped"); }
+
+static void set_another_handler(void *userdata) {
+    struct fixture *f = userdata;
+    record(f, "%s", kolk_status_name(kolk_loop_set_exception_handler(f->loop, record_exception, f, drop_handler)));
+}
+
+/* An exception handler that goes with the loop cannot leave another one behind. */
+static void an_exception_handler_set_by_the_closing_is_refused(void **state) {
+    struct fixture *f = *state;
+    kolk_future *future = new_future(f);
+    assert_int_equal(kolk_future_set_error(future, kolk_error_of(KOLK_EIO)), 0);
+    assert_int_equal(kolk_loop_set_exception_handler(f->loop, record_exception, f, set_another_handler), 0);
+    assert_int_equal(kolk_loop_close(f->loop), 0);
+    kolk_future_unref(future);
+    assert_record(f, "dropped KOLK_ECLOSED");
+}
+
 /* Callbacks that always ask for another one do not keep a loop from being closed. */
 static void an_endless_chain_does_not_keep_a_loop_open(void **state) {
     struct fixture *f = *state;
@@ -2089,6 +2107,7 @@ int main(int argc, char **argv) {
         RULE(closing_destroys_a_crowd_once),
         RULE(closing_survives_who_removes_both_ways),
         RULE(closing_survives_who_drops_objects),
+        RULE(an_exception_handler_set_by_the_closing_is_refused),
         RULE(an_endless_chain_does_not_keep_a_loop_open),
         RULE(a_closed_loop_answers),
         RULE(the_last_reference_closes_the_loop),

@@ -221,6 +221,123 @@ static void a_budget_does_not_count_inside(void **state) {
     kolk_task_unref(task);
 }
 
+static void posted(struct fixture *f, kolk_callback_fn fn, void *userdata) {
+    assert_int_equal(kolk_loop_call_soon_threadsafe(f->loop, fn, userdata, NULL), 0);
+}
+
+/* A call that another thread posted may wait for what the one posted behind it does. */
+static void posted_calls_run_inside_a_posted_call(void **state) {
+    struct fixture *f = *state;
+    struct scene self = {.f = f, .name = "posted", .future = new_future(f)};
+    posted(f, nest_in_callback, &self);
+    posted(f, say_and_settle, &self);
+    posted(f, say, word(f, "last"));
+    drive_until(f, self.future);
+    drive_during(f, MS);
+    assert_record(f, "posted< later last posted>KOLK_OK");
+    kolk_future_unref(self.future);
+}
+
+static void post_the_end(void *userdata) {
+    struct scene *self = userdata;
+    kolk_loop_call_soon_threadsafe(self->f->loop, say_and_settle, self, NULL);
+}
+
+static void ask_for_the_end_and_nest(void *userdata) {
+    struct scene *self = userdata;
+    kolk_loop_call_soon(self->f->loop, post_the_end, self, NULL, NULL);
+    nest(self);
+}
+
+/* It may also wait for one that is posted meanwhile. */
+static void what_is_posted_meanwhile_runs_inside_a_posted_call(void **state) {
+    struct fixture *f = *state;
+    struct scene self = {.f = f, .name = "posted", .future = new_future(f)};
+    posted(f, ask_for_the_end_and_nest, &self);
+    drive_until(f, self.future);
+    assert_record(f, "posted< later posted>KOLK_OK");
+    kolk_future_unref(self.future);
+}
+
+static void nest_and_read(void *userdata) {
+    nest(userdata);
+    read_byte(userdata);
+}
+
+static void bury(void *userdata) { record(((struct scene *)userdata)->f, "~io"); }
+
+static void remove_and_settle(void *userdata) {
+    struct scene *self = userdata;
+    record(self->f, "%d", kolk_loop_remove_reader(self->f->loop, self->fds[0]));
+    settle(self->future);
+}
+
+/* A reader that waits before it has read is not called again inside, and one that is removed inside lives until it returns. */
+static void a_reader_on_the_stack_is_not_called_again(void **state) {
+    struct fixture *f = *state;
+    static const kolk_callback_fn ends[] = {say_and_settle, remove_and_settle};
+    static const char *const records[] = {"io< later io>KOLK_OK 1 ~io", "io< 1 io>KOLK_OK 1 ~io"};
+    for (size_t i = 0; i < COUNT(ends); i++) {
+        struct scene self = {.f = f, .name = "io", .future = new_future(f)};
+        open_pair(self.fds);
+        write_byte(&self);
+        clear_record(f);
+        assert_int_equal(kolk_loop_add_reader(f->loop, self.fds[0], nest_and_read, &self, bury), 0);
+        later(f, MS, ends[i], &self);
+        drive_until(f, self.future);
+        drive_during(f, MS);
+        assert_string_equal(f->record, records[i]);
+        kolk_future_unref(self.future);
+        close_pair(self.fds);
+    }
+}
+
+static int let_others_run(void *counter, void **ret_result) {
+    (void)ret_result;
+    while (kolk_sleep(0) == 0)
+        ++*(int *)counter;
+    return 0;
+}
+
+/* Waiting like this leaves no trace in the turns that follow: one turn runs what there is once. */
+static void turns_are_as_long_as_before(void **state) {
+    struct fixture *f = *state;
+    int counters[2] = {0, 0};
+    struct scene self = {.f = f, .name = "a", .future = sleep_for(f, MS)};
+    for (size_t i = 0; i < COUNT(counters); i++)
+        assert_int_equal(kolk_create_task(f->loop, let_others_run, &counters[i], NULL, NULL, NULL), 0);
+    soon(f, nest_in_callback, &self);
+    drive_until(f, self.future);
+    assert_record(f, "a< a>KOLK_OK");
+    for (int i = 0; i < 3; i++) {
+        int before = counters[0] + counters[1];
+        assert_int_equal(drive_once(f), 2);
+        assert_int_equal(counters[0] + counters[1] - before, 2);
+    }
+    kolk_future_unref(self.future);
+}
+
+/* A budget that ends in the middle of a queue leaves its order alone, whatever a wait has run of it. */
+static void the_order_under_a_budget_is_kept(void **state) {
+    struct fixture *f = *state;
+    struct scene self = {.f = f, .name = "a", .future = new_future(f)};
+    static const char *const names[] = {"1", "2", "3"};
+    for (size_t i = 0; i < COUNT(names); i++)
+        soon(f, say, word(f, names[i]));
+    soon(f, nest_in_callback, &self);
+    soon(f, say, word(f, "4"));
+    soon(f, say_and_settle, &self);
+    soon(f, say, word(f, "5"));
+    soon(f, say, word(f, "6"));
+    kolk_budget budget = {.size = sizeof budget, .max_items = 2};
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(kolk_loop_dispatch(f->loop, &budget, NULL), 0);
+        record(f, "|");
+    }
+    assert_record(f, "1 2 | 3 a< 4 later 5 6 a>KOLK_OK | | |");
+    kolk_future_unref(self.future);
+}
+
 /* ---- What does not ---- */
 
 static int nest_and_sleep(void *userdata, void **ret_result) {
@@ -484,6 +601,11 @@ int main(int argc, char **argv) {
         RULE(what_is_done_is_not_waited_for),
         RULE(the_current_task_is_the_one_that_runs),
         RULE(a_budget_does_not_count_inside),
+        RULE(posted_calls_run_inside_a_posted_call),
+        RULE(what_is_posted_meanwhile_runs_inside_a_posted_call),
+        RULE_IN_REAL_TIME(a_reader_on_the_stack_is_not_called_again),
+        RULE_IN_REAL_TIME(turns_are_as_long_as_before),
+        RULE(the_order_under_a_budget_is_kept),
         RULE(a_cancellation_is_seen_afterwards),
         RULE(who_awaits_a_task_on_the_stack_goes_on_waiting),
         RULE(an_outer_wait_returns_after_the_inner_one),

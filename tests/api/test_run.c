@@ -309,6 +309,57 @@ static void a_failing_clean_up_is_reported(void **state) {
     assert_record(f, "unhandled(KOLK_EIO)");
 }
 
+static int clean_up_and_drop_the_loop(void *userdata, void **ret_result) {
+    struct scene *self = userdata;
+    (void)ret_result;
+    int status = kolk_sleep(1000 * SECOND);
+    record(self->f, "%s(%s)", self->name, kolk_status_name(status));
+    self->f->loop = kolk_loop_unref(self->f->loop);
+    return status;
+}
+
+/* Whoever cleans up may drop the last reference to the loop, which is closed when the turn has ended. */
+static void cancelling_all_survives_who_drops_the_loop(void **state) {
+    struct fixture *f = *state;
+    struct scene a = {.f = f, .name = "a"};
+    assert_int_equal(kolk_create_task(f->loop, clean_up_and_drop_the_loop, &a, NULL, NULL, NULL), 0);
+    drive_once(f);
+    assert_int_equal(kolk_loop_cancel_all(f->loop), 0);
+    assert_null(f->loop);
+    assert_record(f, "a(KOLK_ECANCELED)");
+}
+
+static void try_to_close(void *userdata) {
+    struct fixture *f = userdata;
+    record(f, "close(%s)", kolk_status_name(kolk_loop_close(f->loop)));
+}
+
+static int await_behind_a_shield(void *userdata, void **ret_result) {
+    struct scene *self = userdata;
+    (void)ret_result;
+    kolk_future *inner = NULL, *shield = NULL;
+    kolk_future_new(self->f->loop, &inner);
+    kolk_future_set_datum(inner, self->f, try_to_close);
+    kolk_shield(inner, &shield);
+    kolk_future_unref(inner);
+    int status = kolk_await(shield, NULL);
+    kolk_future_unref(shield);
+    record(self->f, "%s(%s)", self->name, kolk_status_name(status));
+    return status;
+}
+
+/* What the requests destroy cannot close the loop among them: every task is seen to its end. */
+static void cancelling_all_survives_who_closes_the_loop(void **state) {
+    struct fixture *f = *state;
+    struct scene a = {.f = f, .name = "a"}, b = {.f = f, .name = "b"};
+    assert_int_equal(kolk_create_task(f->loop, await_behind_a_shield, &a, NULL, NULL, NULL), 0);
+    assert_int_equal(kolk_create_task(f->loop, await_behind_a_shield, &b, NULL, NULL, NULL), 0);
+    drive_once(f);
+    assert_int_equal(kolk_loop_cancel_all(f->loop), 0);
+    assert_record(f, "close(KOLK_EBUSY) close(KOLK_EBUSY) a(KOLK_ECANCELED) b(KOLK_ECANCELED)");
+    assert_int_equal(kolk_loop_is_closed(f->loop), 0);
+}
+
 static void cancel_all_inside(void *userdata) {
     struct fixture *f = userdata;
     record(f, "%s", kolk_status_name(kolk_loop_cancel_all(f->loop)));
@@ -423,6 +474,29 @@ static void a_coroutine_that_becomes_no_task_stays_fresh(void **state) {
     kolk_coroutine_unref(coroutine);
 }
 
+/* A name takes memory as well: at whichever allocation it fails, there is no task, and the coroutine runs later. */
+static void a_named_coroutine_that_becomes_no_task_stays_fresh(void **state) {
+    struct fixture *f = *state;
+    kolk_coroutine *coroutine = make(f, record_task, f);
+    kolk_task *task = NULL;
+    assert_int_equal(kolk_coroutine_set_name(coroutine, "named"), 0);
+    /* Backwards, as memory that was got before a failure is kept for the next attempt. */
+    for (size_t n = 3; !task && n-- > 0;) {
+        failing_allocator_arm(&f->memory, n, 0);
+        int status = kolk_create_task_of(coroutine, NULL, &task);
+        failing_allocator_disarm(&f->memory);
+        assert_int_equal(status, f->memory.failures ? KOLK_ENOMEM : 0);
+        assert_int_equal(kolk_loop_all_tasks(f->loop, NULL, 0), task != NULL);
+        assert_int_equal(kolk_coroutine_get_state(coroutine), KOLK_COROUTINE_CREATED);
+        if (!task)
+            drive_during(f, 0);
+        assert_record(f, "");
+    }
+    assert_int_equal(join(f, task), 0);
+    assert_record(f, "named 1");
+    kolk_coroutine_unref(coroutine);
+}
+
 /* A task of a coroutine that is cancelled before its start never runs it; nobody complains that it was not started. */
 static void a_coroutine_of_a_cancelled_task_never_runs(void **state) {
     struct fixture *f = *state;
@@ -533,10 +607,13 @@ int main(int argc, char **argv) {
         RULE(a_clean_up_may_make_tasks),
         RULE(a_failing_clean_up_is_reported),
         RULE(cancelling_all_from_inside_is_refused),
+        RULE(cancelling_all_survives_who_drops_the_loop),
+        RULE(cancelling_all_survives_who_closes_the_loop),
         RULE(a_task_drives_a_coroutine),
         RULE(a_coroutine_that_a_task_drives_is_busy),
         RULE(only_a_fresh_coroutine_becomes_a_task),
         RULE(a_coroutine_that_becomes_no_task_stays_fresh),
+        RULE(a_named_coroutine_that_becomes_no_task_stays_fresh),
         RULE(a_coroutine_of_a_cancelled_task_never_runs),
         RULE(a_coroutine_runs_only_when_it_is_awaited_or_scheduled),
     };

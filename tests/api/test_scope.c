@@ -605,6 +605,57 @@ static void a_request_from_outside_outlives_the_scope(void **state) {
                      "leave(KOLK_OK, cancelled) after(KOLK_ECANCELED) again(KOLK_OK)");
 }
 
+static int clean_up_past_the_deadline(void *userdata, void **ret_result) {
+    struct fixture *f = userdata;
+    (void)ret_result;
+    kolk_scope *scope = NULL;
+    kolk_task_cancel(kolk_task_current());
+    kolk_timeout(2 * MS, &scope);
+    told(f, "told", kolk_sleep(10 * SECOND));
+    int status = told(f, "clean-up", kolk_sleep(10 * SECOND));
+    return leave(f, "leave", scope, status);
+}
+
+static int cancel_scope_beside_an_earlier_request(void *userdata, void **ret_result) {
+    struct fixture *f = userdata;
+    (void)ret_result;
+    kolk_scope *scope = NULL;
+    kolk_task_cancel(kolk_task_current());
+    kolk_timeout(KOLK_NEVER, &scope);
+    kolk_scope_cancel(scope);
+    int status = told(f, "told", kolk_sleep(10 * SECOND));
+    return leave(f, "leave", scope, status);
+}
+
+/* A request that was there before the scope and is told inside of it comes from outside all the same. */
+static void an_earlier_cancellation_that_is_told_inside_counts(void **state) {
+    struct fixture *f = *state;
+    assert_int_equal(run_task(f, clean_up_past_the_deadline, f), KOLK_ECANCELED);
+    assert_record(f, "told(KOLK_ECANCELED) clean-up(KOLK_ECANCELED) leave(KOLK_ECANCELED, expired)");
+    clear_record(f);
+    assert_int_equal(run_task(f, cancel_scope_beside_an_earlier_request, f), KOLK_ECANCELED);
+    assert_record(f, "told(KOLK_ECANCELED) leave(KOLK_ECANCELED, cancelled)");
+}
+
+static int swallow_and_cancel_the_scope(void *userdata, void **ret_result) {
+    struct fixture *f = userdata;
+    (void)ret_result;
+    kolk_scope *scope = NULL;
+    kolk_task_cancel(kolk_task_current());
+    kolk_scope_enter(0, KOLK_NEVER, &scope);
+    told(f, "told", kolk_sleep(MS));
+    kolk_scope_cancel(scope);
+    leave(f, "leave", scope, 0);
+    return told(f, "after", kolk_sleep(0));
+}
+
+/* One that was told inside and dealt with is over; what the scope asked for besides ends with the scope. */
+static void what_was_told_inside_is_not_told_again(void **state) {
+    struct fixture *f = *state;
+    assert_int_equal(run_task(f, swallow_and_cancel_the_scope, f), 0);
+    assert_record(f, "told(KOLK_ECANCELED) leave(KOLK_OK, cancelled) after(KOLK_OK)");
+}
+
 static int cancel_outer_inside_inner(void *userdata, void **ret_result) {
     struct fixture *f = userdata;
     (void)ret_result;
@@ -982,6 +1033,50 @@ static void a_shield_covers_what_is_awaited(void **state) {
     assert_record(f, "await(KOLK_OK) shielded(KOLK_OK)");
     assert_int_equal(join(f, scene.task), 0);
     kolk_future_unref(awaited.future);
+}
+
+static int sleep_in_a_shield(void *userdata, void **ret_result) {
+    struct scene *self = userdata;
+    (void)ret_result;
+    kolk_scope *scope = NULL;
+    kolk_scope_enter(KOLK_SCOPE_SHIELD, KOLK_NEVER, &scope);
+    int status = told(self->f, "shielded", kolk_sleep(5 * MS));
+    return leave(self->f, "leave", scope, status);
+}
+
+static int await_the_task(void *userdata, void **ret_result) {
+    struct scene *self = userdata;
+    return kolk_await(kolk_task_as_future(self->task), ret_result);
+}
+
+static int await_by_two_ways(void *userdata, void **ret_result) {
+    struct scene *self = userdata;
+    (void)ret_result;
+    kolk_future *ways[2] = {self->future, kolk_task_as_future(self->task)}, *all = NULL;
+    int status = kolk_gather(self->f->loop, ways, COUNT(ways), 0, &all);
+    if (status == 0)
+        status = kolk_await(all, NULL);
+    kolk_future_unref(all);
+    return told(self->f, "gather", status);
+}
+
+/* One request that reaches a task by two ways is held by its shield like any other. */
+static void a_shield_holds_a_request_that_comes_by_two_ways(void **state) {
+    struct fixture *f = *state;
+    for (int indirect = 0; indirect < 2; indirect++) {
+        struct scene scene = {.f = f};
+        clear_record(f);
+        scene.task = spawn_with(f, sleep_in_a_shield, &scene);
+        kolk_task *between = spawn_with(f, await_the_task, &scene);
+        scene.future = kolk_task_as_future(indirect ? between : scene.task);
+        kolk_task *waiting = spawn_with(f, await_by_two_ways, &scene);
+        drive_during(f, MS);
+        assert_int_equal(kolk_task_cancel(waiting), 1);
+        assert_int_equal(join(f, waiting), KOLK_ECANCELED);
+        join(f, between);
+        join(f, scene.task);
+        assert_record(f, "shielded(KOLK_OK) leave(KOLK_OK) gather(KOLK_ECANCELED)");
+    }
 }
 
 static int clean_up_shielded(void *userdata, void **ret_result) {
@@ -1508,6 +1603,8 @@ int main(int argc, char **argv) {
         RULE(a_scope_cancelled_from_inside_leaves_nothing_behind),
         RULE(a_scope_leaves_nothing_behind_in_a_task_that_was_cancelled),
         RULE(a_request_from_outside_outlives_the_scope),
+        RULE(an_earlier_cancellation_that_is_told_inside_counts),
+        RULE(what_was_told_inside_is_not_told_again),
         RULE(cancelling_an_outer_scope_passes_through_the_inner),
         RULE(a_cancellation_outranks_that_of_a_scope),
         RULE(every_wait_in_a_cancelled_level_scope_fails),
@@ -1522,6 +1619,7 @@ int main(int argc, char **argv) {
         RULE(a_shield_holds_a_cancellation_that_was_not_told_yet),
         RULE(what_a_shield_holds_can_be_taken_back),
         RULE(a_shield_holds_what_comes_down_a_chain),
+        RULE(a_shield_holds_a_request_that_comes_by_two_ways),
         RULE(a_shield_covers_what_is_awaited),
         RULE(a_shield_ends_at_its_own_deadline),
         RULE(a_shield_that_expires_does_not_lose_a_cancellation),

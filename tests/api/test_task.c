@@ -91,6 +91,20 @@ static int await_and_pass_on(void *userdata, void **ret_result) {
     return kolk_await(userdata, NULL);
 }
 
+/* A future of another loop is refused, and no less when it is done and there is nothing to wait for. */
+static void a_done_future_of_another_loop_is_refused(void **state) {
+    struct fixture *f = *state;
+    kolk_loop *other = NULL;
+    kolk_future *future = NULL;
+    assert_int_equal(kolk_loop_new(NULL, &other, NULL), 0);
+    assert_int_equal(kolk_future_new(other, &future), 0);
+    assert_int_equal(run_task(f, await_and_pass_on, future), KOLK_EINVAL);
+    assert_int_equal(kolk_future_set_result(future, NULL, NULL), 0);
+    assert_int_equal(run_task(f, await_and_pass_on, future), KOLK_EINVAL);
+    kolk_future_unref(future);
+    kolk_loop_unref(other);
+}
+
 /* A status that the library does not know is passed on as it is. */
 static void an_unknown_status_is_kept(void **state) {
     struct fixture *f = *state;
@@ -755,6 +769,25 @@ static void a_task_that_goes_on_yielding_keeps_the_loop_open(void **state) {
     assert_int_equal(kolk_loop_close(f->loop), 0);
 }
 
+/* So does one that awaits such a task: it cannot end before that one, and neither hangs the close. */
+static void a_task_that_awaits_one_that_refuses_to_end_does_not_hang_the_close(void **state) {
+    struct fixture *f = *state;
+    struct insistent insistent = {0, 0};
+    kolk_task *stubborn = spawn_with(f, insist_on_yielding, &insistent);
+    kolk_task *waiting = spawn_with(f, await_and_pass_on, kolk_task_as_future(stubborn));
+    drive_once(f);
+    drive_once(f);
+    assert_int_equal(kolk_loop_close(f->loop), KOLK_EBUSY);
+    assert_int_equal(kolk_loop_is_closed(f->loop), 0);
+    assert_int_equal(kolk_task_done(stubborn), 0);
+    assert_true(insistent.waits < 100000);
+    insistent.enough = 1;
+    assert_int_equal(kolk_loop_close(f->loop), 0);
+    assert_int_equal(kolk_task_done(waiting), 1);
+    kolk_task_unref(stubborn);
+    kolk_task_unref(waiting);
+}
+
 /* Tasks that wait for one another in a circle do not keep the loop open. */
 static void a_circle_of_tasks_ends_with_the_loop(void **state) {
     struct fixture *f = *state;
@@ -901,6 +934,7 @@ int main(int argc, char **argv) {
         RULE(an_unread_failure_is_reported),
         RULE(awaiting_gives_the_outcome),
         RULE(a_future_that_is_done_is_not_waited_for),
+        RULE(a_done_future_of_another_loop_is_refused),
         RULE(the_words_of_an_awaited_error_are_kept),
         RULE(a_task_may_be_awaited_by_two),
         RULE(awaiting_oneself_is_refused),
@@ -933,6 +967,7 @@ int main(int argc, char **argv) {
         RULE(a_clean_up_that_waits_is_seen_to_its_end),
         RULE(a_task_that_refuses_to_end_keeps_the_loop_open),
         RULE(a_task_that_goes_on_yielding_keeps_the_loop_open),
+        RULE(a_task_that_awaits_one_that_refuses_to_end_does_not_hang_the_close),
         RULE(a_circle_of_tasks_ends_with_the_loop),
         RULE(a_clean_up_may_try_to_make_tasks),
         RULE(many_tasks_take_turns),

@@ -1403,6 +1403,134 @@ static void a_group_that_is_never_left_is_reported(void **state) {
     }
 }
 
+static int forget_to_leave_both(void *userdata, void **ret_result) {
+    struct scene *self = userdata;
+    (void)ret_result;
+    kolk_task_group *group = NULL;
+    kolk_scope *scope = NULL;
+    int status = kolk_task_group_enter(0, &group);
+    if (status == 0 && self->future)
+        status = add(group, await_it, self);
+    if (status == 0)
+        status = kolk_scope_enter(0, KOLK_NEVER, &scope);
+    kolk_task_group_unref(group);
+    return status < 0 ? status : kolk_sleep(MS);
+}
+
+static void cancel_the_host(kolk_loop *loop, kolk_error *error, void *userdata) {
+    struct scene *self = userdata;
+    (void)loop;
+    told(self->f, "reported", kolk_error_status(error));
+    kolk_task_cancel(self->task);
+}
+
+/* Who is told of a group that was never left may cancel its host, which ends as it was about to. */
+static void a_host_that_forgot_its_group_may_be_cancelled_when_told(void **state) {
+    struct fixture *f = *state;
+    struct scene scene = {.f = f};
+    assert_int_equal(kolk_loop_set_exception_handler(f->loop, cancel_the_host, &scene, NULL), 0);
+    scene.task = spawn_with(f, forget_to_leave_both, &scene);
+    assert_int_equal(join(f, scene.task), 0);
+    assert_record(f, "reported(KOLK_EBUSY)");
+}
+
+/* A request to a member that awaits the host comes back to the host, which ends all the same: the member gets its outcome. */
+static void a_member_may_await_a_host_that_never_leaves(void **state) {
+    struct fixture *f = *state;
+    struct scene scene = {.f = f, .name = "member"};
+    watch_errors(f);
+    scene.task = spawn_with(f, forget_to_leave_both, &scene);
+    scene.future = kolk_task_as_future(scene.task);
+    assert_int_equal(join(f, scene.task), 0);
+    drive_during(f, MS);
+    assert_int_equal(f->unhandled, 1);
+    assert_record(f, "unhandled(KOLK_EBUSY) member(KOLK_OK)");
+}
+
+static void try_to_nest(void *userdata) {
+    struct fixture *f = userdata;
+    kolk_future *future = NULL;
+    if (kolk_sleep_async(f->loop, MS, &future) == 0)
+        told(f, "nested", kolk_loop_run_nested(f->loop, future));
+    kolk_future_unref(future);
+}
+
+static int await_behind_a_shield(void *userdata, void **ret_result) {
+    struct scene *self = userdata;
+    (void)ret_result;
+    kolk_future *inner = NULL, *shield = NULL;
+    kolk_future_new(self->f->loop, &inner);
+    kolk_future_set_datum(inner, self->f, try_to_nest);
+    kolk_shield(inner, &shield);
+    kolk_future_unref(inner);
+    int status = kolk_await(shield, NULL);
+    kolk_future_unref(shield);
+    return told(self->f, self->name, status);
+}
+
+static int host_of_two_behind_shields(void *userdata, void **ret_result) {
+    struct scene *self = userdata;
+    (void)ret_result;
+    kolk_task_group_enter(0, &self->group);
+    int status = add(self->group, await_behind_a_shield, self);
+    if (status == 0)
+        status = add(self->group, await_behind_a_shield, self);
+    return leave(self->f, "left", self->group, status);
+}
+
+static void cancel_the_group(void *userdata) {
+    struct scene *self = userdata;
+    record(self->f, "cancel=%d", kolk_task_group_cancel(self->group));
+}
+
+/* What the requests to members destroy cannot run the loop among them: they all end in their turn. */
+static void members_end_after_all_were_cancelled(void **state) {
+    struct fixture *f = *state;
+    struct scene scene = {.f = f, .name = "member"};
+    kolk_task *task = spawn_with(f, host_of_two_behind_shields, &scene);
+    drive_during(f, MS);
+    assert_int_equal(kolk_loop_call_soon(f->loop, cancel_the_group, &scene, NULL, NULL), 0);
+    assert_int_equal(join(f, task), 0);
+    kolk_task_group_unref(scene.group);
+    assert_record(f,
+                  "nested(KOLK_EBUSY) nested(KOLK_EBUSY) cancel=1 member(KOLK_ECANCELED) member(KOLK_ECANCELED) left(KOLK_OK)");
+}
+
+static int host_of_one_that_awaits_it(void *userdata, void **ret_result) {
+    struct scene *self = userdata;
+    (void)ret_result;
+    kolk_task_group *group = NULL;
+    int status = kolk_task_group_enter(0, &group);
+    if (status == 0)
+        status = kolk_task_group_create_task(group, await_it, self, NULL, NULL, &self->task);
+    status = leave(self->f, "left", group, status);
+    kolk_task_group_unref(group);
+    return status;
+}
+
+/* A member that awaits its own host waits for ever, until one of the two, or the loop, says otherwise. */
+static void a_circle_of_host_and_member_can_be_cancelled(void **state) {
+    struct fixture *f = *state;
+    for (int by = 0; by < 3; by++) {
+        struct scene scene = {.f = f, .name = "member"};
+        kolk_task *host = spawn_with(f, host_of_one_that_awaits_it, &scene);
+        scene.future = kolk_task_as_future(host);
+        drive_during(f, MS);
+        assert_record(f, "");
+        if (by < 2)
+            assert_int_equal(kolk_task_cancel(by ? host : scene.task), 1);
+        else
+            assert_int_equal(kolk_loop_close(f->loop), 0);
+        if (by < 2)
+            drive_until(f, scene.future);
+        assert_int_equal(kolk_task_result(host, NULL), by ? KOLK_ECANCELED : 0);
+        assert_record(f, by ? "member(KOLK_ECANCELED) left(KOLK_ECANCELED)" : "member(KOLK_ECANCELED) left(KOLK_OK)");
+        clear_record(f);
+        kolk_task_unref(scene.task);
+        kolk_task_unref(host);
+    }
+}
+
 /* The end of the loop ends members and hosts, wherever they stand. */
 static void closing_the_loop_ends_groups(void **state) {
     struct fixture *f = *state;
@@ -1742,6 +1870,10 @@ int main(int argc, char **argv) {
         RULE(members_may_be_of_every_kind),
         RULE(a_group_that_was_left_still_tells),
         RULE(a_group_that_is_never_left_is_reported),
+        RULE(a_host_that_forgot_its_group_may_be_cancelled_when_told),
+        RULE(a_member_may_await_a_host_that_never_leaves),
+        RULE(members_end_after_all_were_cancelled),
+        RULE(a_circle_of_host_and_member_can_be_cancelled),
         RULE(closing_the_loop_ends_groups),
         RULE(what_makes_no_sense_is_refused),
         RULE(a_group_may_be_large),
