@@ -106,6 +106,13 @@ int status_of_errno(int number) noexcept {
     return KOLK_EIO;
 }
 
+int errno_of_status(int status) noexcept {
+    for (const errno_row &row : errno_rows)
+        if (row.status == status)
+            return row.number;
+    return EIO;
+}
+
 error *make_error(int status, int os, error *cause, const char *format, ...) noexcept {
     va_list arguments;
     va_start(arguments, format);

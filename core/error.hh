@@ -41,6 +41,9 @@ error *unref(error *self) noexcept; /* returns nullptr */
 /* The status that stands for an errno value; KOLK_EIO for those without one of their own. */
 [[nodiscard]] int status_of_errno(int number) noexcept;
 
+/* The other way round, for what passes through a reactor. */
+[[nodiscard]] int errno_of_status(int status) noexcept;
+
 /* A new error with a formatted message, or the static one of this status when memory is gone. Never nullptr. The cause is
  * borrowed. */
 [[nodiscard]] [[gnu::format(printf, 4, 5)]] error *make_error(int status, int os, error *cause, const char *format,

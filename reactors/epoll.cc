@@ -6,6 +6,7 @@
 #include <kolk/reactor.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
@@ -131,13 +132,16 @@ int epoll_sleep(void *state, int64_t timeout_ns) noexcept {
 
 int epoll_get_fd(void *state) noexcept { return static_cast<epoll_state *>(state)->fd; }
 
-/* The old set is shared with the parent: closing our end leaves it alone, removing from it would not. */
+/* The old set is shared with the parent: closing our end leaves it alone, removing from it would not. The number stays the same,
+ * because a host may know it. */
 int epoll_after_fork(void *state) noexcept {
     auto *self = static_cast<epoll_state *>(state);
-    if (self->fd >= 0)
-        close(self->fd);
-    self->fd = epoll_create1(EPOLL_CLOEXEC);
-    return self->fd >= 0 ? 0 : -errno;
+    int fresh = epoll_create1(EPOLL_CLOEXEC);
+    if (fresh < 0)
+        return -errno;
+    int number = dup3(fresh, self->fd, O_CLOEXEC) < 0 ? errno : 0;
+    close(fresh);
+    return -number;
 }
 
 const kolk_reactor_ops epoll_reactor = {

@@ -70,6 +70,7 @@ struct callbacks final : watcher, resource {
         callback *both[] = {mine.of[0], mine.of[1]};
         /* First out of sight: what is released below may ask for the other one to be removed. */
         (void)mine.owner->selector().remove(mine.fd);
+        mine.owner->listening--;
         mine.owner->objects.destroy(&mine);
         for (callback *one : both)
             if (one)
@@ -115,8 +116,10 @@ int add_callback(loop &on, int fd, direction way, kolk_callback_fn fn, void *use
             on.objects.destroy(both);
         return status;
     }
-    if (is_new)
+    if (is_new) {
         on.resources.push_back(*both);
+        on.listening++;
+    }
     if (old)
         old->remove();
     return 0;
@@ -134,6 +137,7 @@ bool remove_callback(loop &on, int fd, direction way) noexcept {
     } else {
         (void)on.selector().remove(fd);
         both->unlink();
+        on.listening--;
         on.objects.destroy(both);
     }
     one->remove();

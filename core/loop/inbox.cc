@@ -9,7 +9,7 @@ post inbox::push(inbox_item &item) noexcept {
         if (top == &closed_)
             return post::closed;
         item.below = top;
-    } while (!top_.compare_exchange_weak(top, &item, std::memory_order_release, std::memory_order_acquire));
+    } while (!top_.compare_exchange_weak(top, &item, std::memory_order_seq_cst, std::memory_order_acquire));
     return top ? post::joined : post::was_empty;
 }
 

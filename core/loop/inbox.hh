@@ -23,7 +23,15 @@ enum class post { closed, was_empty, joined };
 class inbox {
   public:
     [[nodiscard]] post push(inbox_item &item) noexcept;
-    [[nodiscard]] bool empty() const noexcept { return top_.load(std::memory_order_relaxed) == nullptr; }
+    [[nodiscard]] bool empty() const noexcept { return top_.load(std::memory_order_seq_cst) == nullptr; }
+
+    /* While nobody pushes or takes. */
+    [[nodiscard]] bool contains(const inbox_item &item) const noexcept {
+        const inbox_item *at = top_.load(std::memory_order_acquire);
+        while (at && at != &item)
+            at = at->below;
+        return at;
+    }
 
     /* All items, first come first. */
     [[nodiscard]] inbox_item *take() noexcept { return in_order(top_.exchange(nullptr, std::memory_order_acquire)); }

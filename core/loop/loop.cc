@@ -1,13 +1,11 @@
 #include "core/loop/loop.hh"
 
-#include "core/coroutine/coroutine.hh"
 #include "core/error.hh"
 #include "core/future/future.hh"
-#include "core/platform/descriptor.hh"
-#include "core/platform/timer_fd.hh"
+#include "core/loop/hooks.hh"
+#include "core/loop/turns.hh"
 #include "core/platform/wake_fd.hh"
 #include "core/stream/resolver.hh"
-#include "core/task/sleep.hh"
 #include "core/task/task.hh"
 
 using namespace kolk;
@@ -26,42 +24,6 @@ constexpr uint32_t most_callbacks_between_looks = 2048;
 constexpr outcome never = outcome::pending;
 
 } // namespace
-
-/* The scope in which turns are run: what this thread runs is put back when it is left. Inside, no task is current: one that
- * belongs to an outer loop must not be parked from here. */
-class kolk_loop::turns {
-  public:
-    explicit turns(kolk_loop &of) noexcept : of_(&of), outer_(this_thread), within_turn_(of.mark.in_turn()) {
-        of.home = &running_fiber(of, this_stack_);
-        of.running_ = true;
-        of.set_host_sleeps(false);
-        this_thread.loop = &of;
-        this_thread.task = nullptr;
-        this_thread.coroutine = nullptr;
-        this_thread.raised = nullptr;
-    }
-    ~turns() {
-        this_thread.loop = outer_.loop;
-        this_thread.task = outer_.task;
-        this_thread.coroutine = outer_.coroutine;
-        this_thread.raised = outer_.raised;
-        of_->running_ = false;
-        of_->set_host_sleeps(of_->handle_fd_ >= 0);
-        of_->touched();
-        if (within_turn_)
-            of_->mark.next_turn();
-        else
-            of_->mark.sleep();
-    }
-    turns(const turns &) = delete;
-    turns &operator=(const turns &) = delete;
-
-  private:
-    kolk_loop *of_;
-    thread_state outer_;
-    bool within_turn_;
-    fiber this_stack_;
-};
 
 kolk_loop::kolk_loop(const allocator &memory, uint64_t thread) noexcept
     : objects(memory), stacks(cached_stacks), open_for_(thread), accepts_from_(thread), until_(&never), posts_(*this),
@@ -89,7 +51,8 @@ kolk_loop::~kolk_loop() {
 int kolk_loop::open(const kolk_reactor_ops &ops, const kolk_loop_options &options) noexcept {
     clock_ = options.clock;
     clock_userdata_ = options.clock_userdata;
-    int status = selector_.open(ops, options.host);
+    on_host_ = options.host && ops.caps & KOLK_REACTOR_HOSTED;
+    int status = selector_.open(ops, options.host, reactor_has_more, this);
     if (status < 0)
         return status;
     if (!clock_ && selector_.has_clock()) {
@@ -167,10 +130,15 @@ int kolk_loop::look(int64_t timeout) noexcept {
     constexpr uint32_t capacity = 256;
     kolk_ready events[capacity];
     mark.sleep();
+    if (timeout != 0)
+        hook_wait(false);
+    reactor_has_more_ = false;
     int count = selector_.collect(timeout, events, capacity);
+    if (timeout != 0)
+        hook_wait(true);
     if (count < 0)
         return count;
-    look_again_ = count == int(capacity);
+    look_again_ = reactor_has_more_ = count == int(capacity);
     for (int i = 0; i < count; i++)
         if (selector_slot *slot = selector_.lookup(events[i])) {
             look_again_ |= !(slot->armed & KOLK_EVENT_EDGE);
@@ -197,15 +165,24 @@ void kolk_loop::take_inbox(bool closing) noexcept {
 inline bool kolk_loop::turns_are_over() const noexcept { return *until_ != outcome::pending; }
 
 /* All that is ready now. Nothing can close the loop in between, so that need not be looked at again. */
-inline uint32_t kolk_loop::run_turn() noexcept {
+uint32_t kolk_loop::run_turn() noexcept {
     batch_.append(ready_);
-    if (!soon_.empty()) [[unlikely]]
-        soon_.begin();
+    if (!soon_.empty() || host_sleeps_) [[unlikely]]
+        begin_soon_calls();
     return finish_turn();
 }
 
+/* A host that may turn the loop inside of this turn sees the whole of it from here on. */
+void kolk_loop::begin_soon_calls() noexcept {
+    soon_.begin();
+    if (host_sleeps_) [[unlikely]] {
+        soon_.shut();
+        update_host();
+    }
+}
+
 /* What is left of the turn that has begun. */
-inline uint32_t kolk_loop::finish_turn() noexcept {
+uint32_t kolk_loop::finish_turn() noexcept {
     uint32_t items = 0;
     bool closing = closing_;
     continued_ = 0;
@@ -248,12 +225,21 @@ inline uint32_t kolk_loop::finish_turn() noexcept {
 
 /* The same within a budget; what is left over comes first next time. */
 uint32_t kolk_loop::run_within(uint32_t max_items, int64_t deadline) noexcept {
+    batch_.append(ready_);
+    begin_soon_calls();
+    uint32_t items = run_some(max_items, deadline);
+    soon_.put_back();
+    set_host_sleeps(nesting_);
+    ready_.prepend(batch_);
+    return items;
+}
+
+/* Of the turn that has begun, as much as the budget allows. */
+uint32_t kolk_loop::run_some(uint32_t max_items, int64_t deadline) noexcept {
     uint32_t items = 0;
     limited_turn_ = true; /* each item comes back here */
+    soon_.shut();         /* what is asked for now comes after what is left over */
     mark.next_turn();
-    batch_.append(ready_);
-    soon_.begin();
-    soon_.shut(); /* what is asked for now comes after what is left over */
     for (;;) {
         if (const soon_calls::call *call = soon_.next())
             soon_calls::run(*call, false);
@@ -265,9 +251,7 @@ uint32_t kolk_loop::run_within(uint32_t max_items, int64_t deadline) noexcept {
             break;
     }
     limited_turn_ = false;
-    soon_.open();
-    soon_.put_back();
-    ready_.prepend(batch_);
+    set_host_sleeps(nesting_);
     return items;
 }
 
@@ -293,7 +277,9 @@ void kolk_loop::run_turns(int &ret_status) noexcept {
             since_look = 0;
         }
         continue_for_ = stopping_ ? 0 : allowance - since_look;
-        since_look += ready_.empty() ? run_calls() : run_turn();
+        hook_enter();
+        since_look += ready_.empty() && !nesting_ ? run_calls() : run_turn();
+        hook_leave();
         if (stopping_)
             return;
     }
@@ -312,8 +298,11 @@ int kolk_loop::run(const kolk_future *until) noexcept {
         run_turns(status);
         continue_for_ = 0;
         /* What was ready by then is run, as asyncio does, whose loop is stopped by a callback of the future. */
-        if (status == 0 && until && turns_are_over())
+        if (status == 0 && until && turns_are_over()) {
+            hook_enter();
             run_turn();
+            hook_leave();
+        }
         until_ = &never;
         stopping_ = false;
     }
@@ -348,8 +337,10 @@ int kolk_loop::run_once() noexcept {
     {
         turns scope(*this);
         result = look(time_to_sleep());
+        hook_enter();
         if (result == 0)
             result = int(run_turn());
+        hook_leave();
         stopping_ = false;
     }
     return leave(result);
@@ -366,126 +357,20 @@ int kolk_loop::run_nested(kolk_future &future) noexcept {
     if (walking > 0 || cancelling > 0)
         return KOLK_EBUSY;
     future.ref();
-    const outcome *outer = until_;
-    fiber *outer_home = home;
-    bool limited = std::exchange(limited_turn_, false);
     int status = 0;
     {
+        inner_turns inner(*this);
         turns scope(*this);
         posts_.go_on_within();
         finish_turn();
         until_ = &future.state;
         if (!stopping_)
             run_turns(status);
-        until_ = outer;
-    }
-    continue_for_ = 0;
-    running_ = true;
-    set_host_sleeps(false);
-    home = outer_home;
-    if (limited) {
-        limited_turn_ = true;
-        soon_.shut();
     }
     if (status == 0 && !future.done())
         status = KOLK_EPENDING;
     future.unref();
     return status;
-}
-
-int kolk_loop::prepare(kolk_plan &ret_plan) noexcept {
-    /* Interest needs no flushing: reactors are told at once. */
-    ret_plan = {timers_.next_deadline(), has_ready() || others_wait(), 0};
-    return 0;
-}
-
-int kolk_loop::wait(int64_t deadline) noexcept {
-    /* A host that did not ask for the plan does not sleep through it. */
-    int64_t timeout = time_to_sleep();
-    if (deadline != INT64_MAX && timeout != 0) {
-        int64_t left = time_until(deadline);
-        timeout = timeout < 0 || left < timeout ? left : timeout;
-    }
-    return selector_.wait(timeout);
-}
-
-int kolk_loop::dispatch(uint32_t max_items, int64_t max_ns, kolk_progress *ret_progress) noexcept {
-    if (must_not_turn())
-        return KOLK_EBUSY;
-    int status;
-    {
-        turns scope(*this);
-        status = look(0);
-        uint32_t items = 0;
-        if (status == 0 && (max_items || max_ns > 0))
-            items = run_within(max_items, max_ns > 0 ? deadline_after(*this, max_ns) : INT64_MAX);
-        else if (status == 0)
-            items = run_turn();
-        stopping_ = false;
-        if (status == 0 && ret_progress)
-            *ret_progress = {items, has_ready() || others_wait()};
-    }
-    return leave(status);
-}
-
-int kolk_loop::get_fd() noexcept {
-    if (handle_fd_ >= 0)
-        return handle_fd_;
-    /* The kernel knows nothing of an injected clock, so no descriptor could tell when a timer is due. */
-    if (clock_)
-        return KOLK_ENOTSUP;
-    int fd = selector_.get_fd();
-    if (fd < 0)
-        return fd;
-    int timer = timer_fd_open();
-    if (timer < 0)
-        return status_of_errno(-timer);
-    int status = selector_.add(timer, KOLK_EVENT_READ | (edge_triggered() ? KOLK_EVENT_EDGE : 0), &timer_watcher_);
-    if (status < 0) {
-        close_fd(timer);
-        return status;
-    }
-    timer_fd_ = timer;
-    handle_fd_ = fd;
-    set_host_sleeps(!running_);
-    touched();
-    return fd;
-}
-
-/* What a host that sleeps must see goes through touched(), and so not by way of soon_. */
-void kolk_loop::set_host_sleeps(bool sleeps) noexcept {
-    host_sleeps_ = sleeps;
-    if (sleeps)
-        soon_.shut();
-    else
-        soon_.open();
-}
-
-void kolk_loop::update_handle() noexcept {
-    if (check_process() < 0)
-        return; /* the kernel's part is the parent's */
-    bool work = has_ready() || others_wait();
-    if (look_again_) {
-        look_again_ = false;
-        work |= is_readable(handle_fd_);
-    }
-    if (work && !handle_signalled_) {
-        handle_signalled_ = true;
-        wake_fd_signal(wake_fd_);
-    } else if (!work && handle_signalled_) {
-        handle_signalled_ = false;
-        wake_fd_clear(wake_fd_);
-        /* What another thread posted in between may have rung before we cleared. */
-        if (others_wait()) {
-            handle_signalled_ = true;
-            wake_fd_signal(wake_fd_);
-        }
-    }
-    int64_t deadline = timers_.next_deadline();
-    if (deadline != timer_fd_deadline_) {
-        timer_fd_deadline_ = deadline;
-        timer_fd_set(timer_fd_, deadline);
-    }
 }
 
 bool kolk_loop::stop_timer(timer_node &timer) noexcept {
@@ -499,10 +384,15 @@ bool kolk_loop::stop_timer(timer_node &timer) noexcept {
     return true;
 }
 
+void kolk_loop::wake() noexcept {
+    wake_fd_signal(wake_fd_);
+    hook_.tell();
+}
+
 bool kolk_loop::post(inbox_item &item) noexcept {
     kolk::post arrival = inbox_.push(item);
     if (arrival == kolk::post::was_empty)
-        wake_fd_signal(wake_fd_);
+        wake();
     return arrival != kolk::post::closed;
 }
 
@@ -510,7 +400,7 @@ int kolk_loop::post_call(kolk_callback_fn fn, void *userdata, kolk_destroy_fn de
     bool first;
     int status = posts_.add(fn, userdata, destroy, first);
     if (status == 0 && first)
-        wake_fd_signal(wake_fd_);
+        wake();
     return status;
 }
 
@@ -538,87 +428,4 @@ resolver *kolk_loop::resolver() noexcept {
     if (!resolver_)
         resolver_ = resolver::make(*this);
     return resolver_;
-}
-
-/* Whether every task that is left has been refused as often as can be, and wants to wait all the same. */
-bool kolk_loop::all_insist() noexcept {
-    for (kolk_task *task = tasks.front(); task; task = tasks.after(*task))
-        if (!task->insists())
-            return false;
-    return true;
-}
-
-/* Cancels all tasks and runs what that sets in motion; the user's callbacks are only released. While the loop is closing no
- * task can wait: what it waits for next is refused, so each one unwinds in one go, unless it insists. */
-int kolk_loop::end_tasks() noexcept {
-    constexpr uint32_t turns_between_checks = 64;
-    for (kolk_task *task = tasks.front(); task; task = tasks.after(*task)) {
-        task->refused = 0;
-        task->cancel();
-    }
-    for (;;) {
-        for (uint32_t turn = 1; has_ready() && turn % turns_between_checks != 0; turn++)
-            run_turn();
-        if (tasks.empty() || all_insist())
-            break;
-        /* Those that wait for others, who go on waiting themselves, have not been refused anything. */
-        for (kolk_task *task = tasks.front(); task; task = tasks.after(*task))
-            if (!task->insists()) {
-                task->refused++;
-                task->interrupt();
-            }
-    }
-    return tasks.empty() ? 0 : int(KOLK_EBUSY);
-}
-
-void kolk_loop::drop_everything() noexcept {
-    take_inbox(true);
-    posts_.close();
-    while (!ready_.empty() || !timers_.empty() || !resources.empty()) {
-        timers_.expire(INT64_MAX, ready_);
-        while (ready_item *item = ready_.pop_front())
-            item->run(*item, true);
-        while (resource *held = resources.pop_front())
-            held->drop(*held);
-    }
-}
-
-int kolk_loop::close() noexcept {
-    if (int status = check(); status < 0)
-        return closed() ? 0 : status;
-    if (must_not_turn() || (this_thread.coroutine && this_thread.coroutine->owner == this))
-        return KOLK_EBUSY;
-    ref();
-    int status;
-    {
-        turns scope(*this);
-        closing_ = true;
-        accepts_from_ = UINT64_MAX; /* no thread's token */
-        status = end_tasks();
-        if (status == 0) {
-            drop_everything();
-            unwatch_stalls(*this);
-            set_exception_handler(nullptr, nullptr, nullptr);
-        } else {
-            accepts_from_ = thread_;
-        }
-        closing_ = false;
-    }
-    if (status == 0) {
-        if (resolver_) {
-            resolver_->close();
-            resolver_ = nullptr;
-        }
-        closed_.store(true, std::memory_order_release);
-        open_for_ = UINT64_MAX;
-        handle_fd_ = -1;
-        host_sleeps_ = false;
-        close_fd(timer_fd_);
-        timer_fd_ = -1;
-        selector_.close();
-        if (objects_ == 0)
-            unref();
-    }
-    unref();
-    return status;
 }

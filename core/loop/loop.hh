@@ -5,14 +5,16 @@
  * added belongs to the next turn. Reactors, timers and other threads only ever append to the queue, so user code is called from
  * one place, run_turn() and its twins run_calls() and run_within(), with nothing of the loop's half done below it.
  *
- * A loop driven by itself sleeps in the reactor's collect. A loop driven by a host is asked in thirds; its handle, once asked
- * for, is kept truthful by update_handle() whenever control goes back to the host. */
+ * A loop driven by itself sleeps in the reactor's collect. A loop driven by a host is asked in thirds: hosted.cc. What a host
+ * that sleeps must see (the handle, a guest's deadline, a plan that is out of date) is kept true by update_host() whenever control
+ * goes back to it. How a loop ends is in close.cc, how it begins anew in a forked child in fork.cc. */
 #pragma once
 
 #include "core/coroutine/fiber.hh"
 #include "core/coroutine/stack_pool.hh"
 #include "core/loop/inbox.hh"
 #include "core/loop/object_cache.hh"
+#include "core/loop/plan_hook.hh"
 #include "core/loop/posted_calls.hh"
 #include "core/loop/ready_item.hh"
 #include "core/loop/resource.hh"
@@ -26,6 +28,7 @@
 #include <kolk/host.h>
 #include <kolk/loop.h>
 
+struct kolk_guest;
 struct kolk_task;
 
 namespace kolk {
@@ -37,6 +40,7 @@ struct watcher {
 };
 
 class resolver;
+struct hooks;
 enum class outcome : uint8_t;
 struct task_tag;
 using task_list = list<::kolk_task, task_tag>;
@@ -84,6 +88,21 @@ struct kolk_loop final {
     [[nodiscard]] int dispatch(uint32_t max_items, int64_t max_ns, kolk_progress *ret_progress) noexcept;
     [[nodiscard]] int get_fd() noexcept;
 
+    /* What a host sees of the loop, beyond the handle. */
+    [[nodiscard]] bool set_plan_hook(kolk_callback_fn fn, void *userdata, kolk_destroy_fn destroy) noexcept;
+    void set_guest(kolk_guest *guest) noexcept;
+    [[nodiscard]] kolk_guest *guest() const noexcept { return guest_; }
+    /* Of a reactor that rides on a loop of the program. */
+    [[nodiscard]] bool on_host() const noexcept { return on_host_; }
+    [[nodiscard]] bool has_clock() const noexcept { return clock_; }
+    bool set_nesting(bool allowed) noexcept; /* returns what it was before */
+    [[nodiscard]] bool set_hooks(const kolk_loop_hooks *hooks, void *userdata, kolk_destroy_fn destroy) noexcept;
+    [[nodiscard]] bool alive() const noexcept { return listening || !tasks.empty() || has_work() || !timers_.empty(); }
+    /* Another thread: sleeps in the loop's place. Any: ends that. */
+    void wait_elsewhere(int64_t deadline) noexcept;
+    void ring() noexcept;
+    [[nodiscard]] int after_fork() noexcept;
+
     void make_ready(kolk::ready_item &item) noexcept {
         ready_.push_back(item);
         touched();
@@ -124,6 +143,8 @@ struct kolk_loop final {
 
     /* Any thread, any signal handler. */
     [[nodiscard]] bool post(kolk::inbox_item &item) noexcept;
+    /* In a forked child, before anything is taken. */
+    [[nodiscard]] bool has_arrived(const kolk::inbox_item &item) const noexcept { return inbox_.contains(item); }
     /* Any thread. 0, KOLK_ENOMEM or KOLK_ECLOSED. */
     [[nodiscard]] int post_call(kolk_callback_fn fn, void *userdata, kolk_destroy_fn destroy) noexcept;
 
@@ -171,6 +192,8 @@ struct kolk_loop final {
     uint32_t cancelling = 0;
     /* Lists of tasks are being walked, which may end in the user's code; no turn may be run from there. */
     uint32_t walking = 0;
+    /* Descriptors with a reader or writer, and servers. */
+    uint32_t listening = 0;
     /* Walks within walks, through groups and gathers, end here: who asks may be a fiber with little stack. What lies deeper is
      * for the next turn. */
     [[nodiscard]] bool walks_deep() const noexcept { return walking >= 32; }
@@ -216,23 +239,41 @@ struct kolk_loop final {
     [[nodiscard]] int why_not_open() const noexcept;
     [[nodiscard]] int why_not_here() const noexcept;
 
-    /* The queue or the timers changed: a host that sleeps on our handle must see it. Inside a turn that waits until its end. */
+    /* The queue or the timers changed: a host that sleeps must see it. Inside a turn that waits until its end. */
     void touched() noexcept {
         if (host_sleeps_) [[unlikely]]
-            update_handle();
+            update_host();
     }
-    void update_handle() noexcept;
+    void update_host() noexcept;
+    void update_handle(bool work, int64_t deadline) noexcept;
     void set_host_sleeps(bool sleeps) noexcept;
+    [[nodiscard]] bool hosted() const noexcept { return handle_fd_ >= 0 || guest_ || hook_.listening(); }
+    static void reactor_has_more(void *self) noexcept;
+    void wake() noexcept; /* any thread */
     /* Something is to be run on the next turn. */
     [[nodiscard]] bool has_ready() const noexcept { return !ready_.empty() || !soon_.empty(); }
+    /* The same, and what there is to take of others; in a turn, also what is left of it. */
+    [[nodiscard]] bool has_work() const noexcept {
+        return has_ready() || others_wait() || reactor_has_more_ || !batch_.empty() || soon_.in_turn();
+    }
+    void hook_enter() noexcept;
+    void hook_leave() noexcept;
+    void hook_wait(bool over) noexcept;
 
     [[nodiscard]] int look(int64_t timeout) noexcept;
     [[nodiscard]] bool must_not_turn() const noexcept { return running_ || walking > 0 || cancelling > 0; }
+    /* From inside a turn of this loop, and not of another one that it runs. */
+    [[nodiscard]] bool may_nest() const noexcept {
+        return nesting_ && kolk::this_thread.loop == this && walking == 0 && cancelling == 0;
+    }
+    [[nodiscard]] int dispatch_inside(uint32_t max_items, int64_t max_ns, uint32_t &ret_items) noexcept;
     [[nodiscard]] int64_t time_to_sleep() noexcept;
     uint32_t run_turn() noexcept;
     uint32_t finish_turn() noexcept;
     uint32_t run_calls() noexcept;
     uint32_t run_within(uint32_t max_items, int64_t deadline) noexcept;
+    uint32_t run_some(uint32_t max_items, int64_t deadline) noexcept;
+    void begin_soon_calls() noexcept;
     [[nodiscard]] bool turns_are_over() const noexcept;
     [[nodiscard]] bool begin_next_turn() noexcept;
     [[nodiscard]] bool others_wait() const noexcept { return !inbox_.empty() || posts_.waiting(); }
@@ -246,13 +287,17 @@ struct kolk_loop final {
     void drop_everything() noexcept;
 
     class turns;
+    class inner_turns;
 
     /* What a turn touches. */
     uint64_t open_for_, accepts_from_; /* the token of the loop's thread, while it may be used so */
     bool running_ = false, stopping_ = false, closing_ = false, limited_turn_ = false;
     bool orphaned_ = false;    /* the last user left during a turn */
     bool look_again_ = false;  /* the last look may have left events in the kernel that are no news to an edge-triggered host */
-    bool host_sleeps_ = false; /* on our handle, as far as we know: it was asked for, and no turn is running */
+    bool host_sleeps_ = false; /* as far as we know: it relies on what it is told, and no turn is running or it may nest */
+    bool nesting_ = false;     /* a host may turn the loop inside of a turn */
+    bool reactor_has_more_ = false; /* it said so, or had more to tell than there was room for */
+    bool on_host_ = false;          /* the reactor is on a loop of the program */
     uint32_t continued_ = 0;   /* what was run without coming back to the turn */
     uint32_t continue_for_ = 0;  /* how much may be, before the next look; 0 when the run is to stop */
     const kolk::outcome *until_; /* of the future that the loop runs for */
@@ -265,6 +310,7 @@ struct kolk_loop final {
     kolk::selector selector_;
 
     uint64_t thread_;
+    const void *native_thread_ = &kolk::this_thread; /* the same in a forked child, if it is there */
     uint32_t forks_; /* when it was made */
     std::atomic<uint32_t> users_{1};
     std::atomic<uint32_t> refs_{2}; /* one of all users together, one of an open loop, those of others */
@@ -274,6 +320,10 @@ struct kolk_loop final {
     int64_t timer_fd_deadline_ = INT64_MAX;
     bool handle_signalled_ = false;
     own_watcher wake_watcher_, timer_watcher_;
+    kolk_guest *guest_ = nullptr;
+    kolk::plan_hook hook_;
+    int64_t planned_ = INT64_MAX; /* the deadline of the last plan */
+    kolk::hooks *hooks_ = nullptr; /* owned */
     int64_t (*clock_)(void *) = nullptr;
     void *clock_userdata_ = nullptr;
     char *receive_buffer_ = nullptr;

@@ -50,7 +50,7 @@ int posted_calls::add(kolk_callback_fn fn, void *userdata, kolk_destroy_fn destr
     ret_first = arriving_.count == 0;
     arriving_.calls[arriving_.count++] = {fn, userdata, destroy};
     if (ret_first)
-        waiting_.store(true, std::memory_order_relaxed);
+        waiting_.store(true, std::memory_order_seq_cst);
     return 0;
 }
 
@@ -71,6 +71,13 @@ void posted_calls::go_on_within() noexcept {
         next_ = running_.count = 0;
     else if (next_ > 0 && !linked())
         owner_->make_ready(*this);
+}
+
+void posted_calls::after_fork() noexcept {
+    if (lock_.begin_anew())
+        return;
+    arriving_ = {}; /* nobody knows what state it is in */
+    waiting_.store(false, std::memory_order_relaxed);
 }
 
 void posted_calls::close() noexcept {

@@ -27,9 +27,11 @@ class posted_calls final : public ready_item {
     [[nodiscard]] int add(kolk_callback_fn fn, void *userdata, kolk_destroy_fn destroy, bool &ret_first) noexcept;
 
     /* The loop's thread. */
-    [[nodiscard]] bool waiting() const noexcept { return waiting_.load(std::memory_order_relaxed); }
+    [[nodiscard]] bool waiting() const noexcept { return waiting_.load(std::memory_order_seq_cst); }
     void take() noexcept;         /* what is waiting goes to the ready queue, unless an earlier lot is still there */
     void go_on_within() noexcept; /* turns run inside of a call: what is left of its lot belongs to them */
+    /* In a forked child: what was being handed over just then stays with the parent, and with it what came just before. */
+    void after_fork() noexcept;
     void close() noexcept;        /* what is waiting is released, and nothing is added any more */
 
   private:

@@ -67,6 +67,7 @@ class soon_calls {
     }
     /* Those of the turn that has begun, one after another. */
     [[nodiscard]] const call *next() noexcept { return next_ == last_ ? nullptr : next_++; }
+    [[nodiscard]] bool in_turn() const noexcept { return next_ != last_; }
 
     /* Where there is one: nothing need be exchanged, for who runs it reads it first, and its place is free for the next. */
     [[nodiscard]] bool just_one() const noexcept { return end_ == filled_ + 1; }

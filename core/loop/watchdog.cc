@@ -217,6 +217,28 @@ int watch_stalls(loop &of, int64_t threshold, kolk_stall_fn fn, void *userdata, 
     return status;
 }
 
+int rewatch_stalls(loop &of) noexcept {
+    watched_loop *mine = of.watched;
+    if (!mine)
+        return 0;
+    watcher_thread.lock();
+    bool is_watched = false;
+    for (watched_loop *each = first_watched; each; each = each->next)
+        is_watched |= each == mine;
+    int status = is_watched ? 0 : watcher_thread.start(keep_watch, in_child);
+    if (status == 0 && !is_watched) {
+        mine->thread = thread_id();
+        mine->again = 0;
+        mine->seen = 0;
+        mine->told = false;
+        mine->next = first_watched;
+        first_watched = mine;
+        watcher_thread.notify();
+    }
+    watcher_thread.unlock();
+    return status;
+}
+
 void unwatch_stalls(loop &of) noexcept {
     watched_loop *old = of.watched;
     if (!old)

@@ -41,6 +41,9 @@ struct watched_loop;
 [[nodiscard]] int watch_stalls(::kolk_loop &of, int64_t threshold, kolk_stall_fn fn, void *userdata,
                                kolk_destroy_fn destroy) noexcept;
 
+/* In a forked child, where nobody watches. 0, KOLK_ENOMEM or KOLK_ELIMIT; nothing if it is not watched, or is again. */
+[[nodiscard]] int rewatch_stalls(::kolk_loop &of) noexcept;
+
 /* On the loop's thread; nothing if it is not watched. Waits for a handler that is running. */
 void unwatch_stalls(::kolk_loop &of) noexcept;
 

@@ -12,6 +12,12 @@ class mutex {
     mutex &operator=(const mutex &) = delete;
     void lock() noexcept { pthread_mutex_lock(&native_); }
     void unlock() noexcept { pthread_mutex_unlock(&native_); }
+    /* In a forked child, where whoever held it is not there. False when somebody did. */
+    [[nodiscard]] bool begin_anew() noexcept {
+        bool was_free = pthread_mutex_trylock(&native_) == 0;
+        native_ = PTHREAD_MUTEX_INITIALIZER;
+        return was_free;
+    }
 
   private:
     pthread_mutex_t native_ = PTHREAD_MUTEX_INITIALIZER;

@@ -3,6 +3,7 @@
 #include <atomic>
 
 #include <pthread.h>
+#include <sched.h>
 
 namespace kolk {
 
@@ -33,6 +34,8 @@ uint64_t claim_thread_token() noexcept {
         this_thread.token = last_token.fetch_add(1, std::memory_order_relaxed) + 1;
     return this_thread.token;
 }
+
+void yield_thread() noexcept { sched_yield(); }
 
 uint32_t fork_count() noexcept { return forks.load(std::memory_order_relaxed); }
 

@@ -26,6 +26,9 @@ extern __thread thread_state this_thread __attribute__((tls_model("initial-exec"
  * comparison with a token taken before fails. Returns 0 when the system has no room for the fork handler. */
 [[nodiscard]] uint64_t claim_thread_token() noexcept;
 
+/* Lets others go first. */
+void yield_thread() noexcept;
+
 /* How often this process and its ancestors forked, as far as it matters here. */
 [[nodiscard]] uint32_t fork_count() noexcept;
 

@@ -1,6 +1,7 @@
 #include "core/platform/wake_fd.hh"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -25,6 +26,14 @@ void wake_fd_clear(int fd) noexcept {
     uint64_t count;
     while (read(fd, &count, sizeof count) < 0 && errno == EINTR)
         ;
+}
+
+int replace_fd(int fd, int other) noexcept {
+    if (other < 0)
+        return other;
+    int number = fd >= 0 && dup3(other, fd, O_CLOEXEC) < 0 ? errno : 0;
+    close(other);
+    return -number;
 }
 
 void close_fd(int fd) noexcept {

@@ -96,6 +96,11 @@ bool submit(worker_threads &to, job &what) noexcept {
     return taken;
 }
 
+void forget_workers(worker_threads &all) noexcept {
+    allocator from = all.memory;
+    destroy(from, &all);
+}
+
 void close_workers(worker_threads &all) noexcept {
     pthread_t ending[worker_threads::most];
     int count = 0;

@@ -23,6 +23,9 @@ struct worker_threads;
 /* False when no thread could be started and none is there to do it. */
 [[nodiscard]] bool submit(worker_threads &to, job &what) noexcept;
 
+/* In a forked child, where they do not exist: only gives back the memory. The jobs are their owners'. */
+void forget_workers(worker_threads &all) noexcept;
+
 /* Frees them. Idle threads have ended when it returns; one that is in the middle of a call is left to end by itself. */
 void close_workers(worker_threads &all) noexcept;
 

@@ -116,7 +116,7 @@ const kolk_reactor_ops *find_registered(const char *name) noexcept {
 
 /* Whether it works on this system is found out by using it: a system may know the calls and forbid them. */
 int probe(const kolk_reactor_ops &ops) noexcept {
-    kolk_reactor_config config = {sizeof config, 0, &default_allocator(), nullptr};
+    kolk_reactor_config config = {sizeof config, 0, &default_allocator(), nullptr, nullptr, nullptr};
     void *state = nullptr;
     int status = ops.open(&config, &state);
     if (status < 0)

@@ -21,8 +21,8 @@ void kolk_selector::close() noexcept {
     capacity_ = count_ = 0;
 }
 
-int kolk_selector::open(const kolk_reactor_ops &ops, void *host) noexcept {
-    kolk_reactor_config config = {sizeof config, 0, &memory_, host};
+int kolk_selector::open(const kolk_reactor_ops &ops, void *host, void (*notify)(void *), void *notify_userdata) noexcept {
+    kolk_reactor_config config = {sizeof config, 0, &memory_, host, notify, notify_userdata};
     int status = ops.open(&config, &state_);
     if (status < 0)
         return failed(-status);
@@ -79,7 +79,7 @@ int kolk_selector::add(int fd, uint32_t events, void *data) noexcept {
         return KOLK_ENOMEM;
     if (slot->events)
         return KOLK_EEXIST;
-    int status = ops_->watch(state_, fd, events, uint64_t(slot->generation) << 32 | uint32_t(fd));
+    int status = watch(fd, events, slot->generation);
     if (status < 0)
         return status == -EPERM ? int(KOLK_ENOTSUP) : failed(-status);
     slot->data = data;
@@ -94,7 +94,7 @@ int kolk_selector::modify(int fd, uint32_t events, void *data) noexcept {
         return KOLK_ENOENT;
     /* Always told to the reactor, also when nothing seems to change: the descriptor may have been closed and its number given
      * to another, which nobody watches yet. */
-    int status = ops_->watch(state_, fd, events, uint64_t(slot->generation) << 32 | uint32_t(fd));
+    int status = watch(fd, events, slot->generation);
     if (status < 0)
         return failed(-status);
     slot->data = data;
@@ -106,7 +106,7 @@ int kolk_selector::arm(int fd, uint32_t events) noexcept {
     selector_slot &slot = pages_[uint32_t(fd) / page_size][uint32_t(fd) % page_size];
     if (slot.armed == events || forked())
         return 0;
-    int status = ops_->watch(state_, fd, events, uint64_t(slot.generation) << 32 | uint32_t(fd));
+    int status = watch(fd, events, slot.generation);
     if (status < 0)
         return failed(-status);
     slot.armed = uint8_t(events);
@@ -118,11 +118,28 @@ int kolk_selector::remove(int fd) noexcept {
     if (!slot)
         return KOLK_ENOENT;
     if (slot->armed && !forked())
-        ops_->watch(state_, fd, 0, 0);
+        watch(fd, 0, 0);
     slot->generation = (slot->generation + 1) & generation_mask;
     slot->events = slot->armed = 0;
     slot->data = nullptr;
     count_--;
+    return 0;
+}
+
+/* What cannot be watched any more, because it was closed in the child, is left unwatched. */
+int kolk_selector::after_fork() noexcept {
+    if (ops_->caps & KOLK_REACTOR_AFTER_FORK)
+        if (int status = ops_->after_fork(state_); status < 0)
+            return failed(-status);
+    for (int fd = next(-1); fd >= 0; fd = next(fd)) {
+        selector_slot &slot = pages_[uint32_t(fd) / page_size][uint32_t(fd) % page_size];
+        int status = slot.armed ? watch(fd, slot.armed, slot.generation) : 0;
+        if (status == -EBADF)
+            slot.armed = 0;
+        else if (status < 0)
+            return failed(-status);
+    }
+    forks_ = fork_count();
     return 0;
 }
 

@@ -30,8 +30,9 @@ struct kolk_selector final {
     kolk_selector(const kolk_selector &) = delete;
     kolk_selector &operator=(const kolk_selector &) = delete;
 
-    /* Statuses of kolk, like all below. */
-    [[nodiscard]] int open(const kolk_reactor_ops &ops, void *host) noexcept;
+    /* Statuses of kolk, like all below. `notify`: see kolk_reactor_config. */
+    [[nodiscard]] int open(const kolk_reactor_ops &ops, void *host, void (*notify)(void *) = nullptr,
+                           void *notify_userdata = nullptr) noexcept;
 
     /* Forgets all registrations and releases the reactor. Safe to call twice. */
     void close() noexcept;
@@ -45,11 +46,23 @@ struct kolk_selector final {
 
     /* Raw events, tokens not yet looked up. */
     [[nodiscard]] int collect(int64_t timeout_ns, kolk_ready *ret_ready, uint32_t capacity) noexcept {
+        call_back_waiter();
         int count = ops_->collect(state_, timeout_ns, ret_ready, capacity);
         return count >= 0 ? count : failed(-count);
     }
     [[nodiscard]] int wait(int64_t timeout_ns) noexcept;
     [[nodiscard]] int get_fd() noexcept;
+
+    /* For a reactor that cannot be used while another thread waits on it: called before each use, to end that wait. nullptr: no
+     * such thread. */
+    void set_waiter(void (*call_back)(void *), void *userdata) noexcept {
+        call_back_ = call_back;
+        call_back_userdata_ = userdata;
+    }
+
+    /* In a forked child: new kernel objects, and everything is watched again. */
+    [[nodiscard]] int after_fork() noexcept;
+    void *state() noexcept { return state_; }
 
     /* Whether time is what the reactor says; and what it says, or said when it was closed. */
     [[nodiscard]] bool has_clock() const noexcept { return ops_ && ops_->caps & KOLK_REACTOR_CLOCK; }
@@ -77,11 +90,21 @@ struct kolk_selector final {
 
     [[nodiscard]] kolk::selector_slot *reserve(int fd) noexcept;
     [[nodiscard]] static int failed(int number) noexcept;
+    void call_back_waiter() noexcept {
+        if (call_back_) [[unlikely]]
+            call_back_(call_back_userdata_);
+    }
+    int watch(int fd, uint32_t events, uint32_t generation) noexcept {
+        call_back_waiter();
+        return ops_->watch(state_, fd, events, uint64_t(generation) << 32 | uint32_t(fd));
+    }
     [[nodiscard]] bool forked() const noexcept { return forks_ != kolk::fork_count(); }
 
     kolk::allocator memory_;
     const kolk_reactor_ops *ops_ = nullptr;
     void *state_ = nullptr;
+    void (*call_back_)(void *) = nullptr;
+    void *call_back_userdata_ = nullptr;
     bool closed_ = false;
     int64_t closed_at_ = 0;
     kolk::selector_slot **pages_ = nullptr; /* capacity_ / page_size of them, all there */

@@ -6,11 +6,9 @@
 
 namespace kolk {
 
-namespace {
-
 /* One name on its way: to a worker, which looks it up, and back through the loop's inbox. It belongs to that way; the waiting
  * task only lends it an ear, and may leave at any time. */
-struct lookup final : job, inbox_item {
+struct lookup final : job, inbox_item, link<> {
     /* The ear: on the stack of the task. Each of the two knows the other as long as it is there. */
     struct wait final : parking {
         lookup *of;
@@ -55,10 +53,17 @@ struct lookup final : job, inbox_item {
         on.unref();
     }
 
-    static void not_done(job &self) noexcept { static_cast<lookup &>(self).free(); }
+    static void not_done(job &self) noexcept {
+        auto &mine = static_cast<lookup &>(self);
+        if (mine.linked())
+            mine.unlink();
+        mine.free();
+    }
 
     static void arrived(inbox_item &self, bool) noexcept {
         auto &mine = static_cast<lookup &>(self);
+        if (mine.linked())
+            mine.unlink();
         if (wait *ear = mine.ear) {
             *ear->found = mine.found;
             ear->status = mine.status < 0 ? mine.status : 0;
@@ -75,8 +80,6 @@ struct lookup final : job, inbox_item {
     }
 };
 
-} // namespace
-
 resolver *resolver::make(loop &on) noexcept {
     worker_threads *threads = make_workers(on.memory());
     if (!threads)
@@ -85,6 +88,24 @@ resolver *resolver::make(loop &on) noexcept {
     if (!made)
         close_workers(*threads);
     return made;
+}
+
+void resolver::let_go() noexcept {
+    while (on_their_way_.pop_front())
+        ;
+}
+
+int resolver::after_fork() noexcept {
+    worker_threads *threads = make_workers(owner_->memory());
+    if (!threads)
+        return KOLK_ENOMEM;
+    forget_workers(*std::exchange(workers_, threads));
+    for (lookup *each = on_their_way_.front(), *next; each; each = next) {
+        next = on_their_way_.after(*each);
+        if (!owner_->has_arrived(*each) && !submit(*workers_, *each))
+            return KOLK_ELIMIT;
+    }
+    return 0;
 }
 
 void resolver::close() noexcept {
@@ -102,6 +123,7 @@ int resolver::resolve(task &self, const char *host, uint16_t port, int family, a
         request->free();
         return KOLK_ELIMIT;
     }
+    on_their_way_.push_back(*request);
     int parked = self.park(wait);
     return parked < 0 ? parked : wait.status;
 }

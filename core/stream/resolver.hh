@@ -1,11 +1,14 @@
 /* Names to addresses, off the loop's thread. */
 #pragma once
 
+#include "core/intrusive_list.hh"
 #include "core/platform/socket.hh"
 #include "core/platform/worker_threads.hh"
 #include "core/task/task.hh"
 
 namespace kolk {
+
+struct lookup;
 
 struct addresses {
     static constexpr int most = 16;
@@ -21,6 +24,12 @@ class resolver {
     /* Inside a task: waits until the name is resolved. 0 or a status. A lookup that is no longer waited for ends unseen. */
     [[nodiscard]] int resolve(task &self, const char *host, uint16_t port, int family, addresses &ret_found) noexcept;
 
+    /* In a forked child: looks up once more what was on its way. 0, KOLK_ENOMEM or KOLK_ELIMIT. */
+    [[nodiscard]] int after_fork() noexcept;
+
+    /* Before nothing arrives any more: from then on a lookup belongs to its worker alone. */
+    void let_go() noexcept;
+
     /* Frees this. */
     void close() noexcept;
 
@@ -29,6 +38,7 @@ class resolver {
   private:
     loop *owner_;
     worker_threads *workers_;
+    list<lookup> on_their_way_;
 };
 
 } // namespace kolk

@@ -105,6 +105,8 @@ void kolk_server::close() noexcept {
         }
     if (resource::linked())
         resource::unlink();
+    if (std::exchange(listens, false))
+        owner->listening--;
 }
 
 int kolk_server::listen_on(listener &slot, const socket_address &at, uint32_t backlog, bool both) noexcept {
@@ -166,6 +168,8 @@ int kolk_server::listen(const server_request &request, error *&ret_error) noexce
         return status;
     }
     owner->resources.push_back(*this);
+    listens = true;
+    owner->listening++;
     return 0;
 }
 

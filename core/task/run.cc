@@ -1,6 +1,7 @@
 #include "core/task/run.hh"
 
 #include "core/error.hh"
+#include "core/task/shutdown.hh"
 
 namespace kolk {
 
@@ -8,10 +9,7 @@ int cancel_all(loop &on) noexcept {
     if (on.running())
         return KOLK_EBUSY;
     on.ref(); /* a task may drop the last other reference */
-    on.walking++;
-    for (task *each = on.tasks.front(); each; each = on.tasks.after(*each))
-        each->cancel();
-    on.walking--;
+    cancel_each_task(on);
     int status = 0;
     while (status >= 0 && !on.closed() && !on.tasks.empty())
         status = on.run_once();

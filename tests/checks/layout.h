@@ -31,11 +31,13 @@ MEMBER(kolk_ready, token, 0);
 MEMBER(kolk_ready, events, 8);
 MEMBER(kolk_ready, reserved, 12);
 
-SIZE(kolk_reactor_config, 24);
+SIZE(kolk_reactor_config, 40);
 MEMBER(kolk_reactor_config, size, 0);
 MEMBER(kolk_reactor_config, reserved, 4);
 MEMBER(kolk_reactor_config, allocator, 8);
 MEMBER(kolk_reactor_config, host, 16);
+MEMBER(kolk_reactor_config, notify, 24);
+MEMBER(kolk_reactor_config, notify_userdata, 32);
 
 SIZE(kolk_reactor_ops, 104);
 MEMBER(kolk_reactor_ops, size, 0);
@@ -72,6 +74,29 @@ SIZE(kolk_budget, 16);
 MEMBER(kolk_budget, size, 0);
 MEMBER(kolk_budget, max_items, 4);
 MEMBER(kolk_budget, max_ns, 8);
+
+SIZE(kolk_loop_hooks, 40);
+MEMBER(kolk_loop_hooks, size, 0);
+MEMBER(kolk_loop_hooks, reserved, 4);
+MEMBER(kolk_loop_hooks, enter, 8);
+MEMBER(kolk_loop_hooks, leave, 16);
+MEMBER(kolk_loop_hooks, before_wait, 24);
+MEMBER(kolk_loop_hooks, after_wait, 32);
+
+SIZE(kolk_host_ops, 40);
+MEMBER(kolk_host_ops, size, 0);
+MEMBER(kolk_host_ops, reserved, 4);
+MEMBER(kolk_host_ops, watch, 8);
+MEMBER(kolk_host_ops, set_deadline, 16);
+MEMBER(kolk_host_ops, post, 24);
+MEMBER(kolk_host_ops, after_fork, 32);
+
+SIZE(kolk_guest_options, 24);
+MEMBER(kolk_guest_options, size, 0);
+MEMBER(kolk_guest_options, way, 4);
+MEMBER(kolk_guest_options, max_items, 8);
+MEMBER(kolk_guest_options, reserved, 12);
+MEMBER(kolk_guest_options, max_ns, 16);
 
 SIZE(kolk_progress, 8);
 MEMBER(kolk_progress, items, 0);

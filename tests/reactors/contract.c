@@ -209,7 +209,7 @@ static void join(struct fixture *f) {
 }
 
 static int open_state(struct fixture *f, void **ret_state) {
-    kolk_reactor_config config = {sizeof config, 0, &f->allocator, f->host};
+    kolk_reactor_config config = {.size = sizeof config, .allocator = &f->allocator, .host = f->host};
     return f->ops->open(&config, ret_state);
 }
 

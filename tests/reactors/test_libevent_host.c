@@ -86,7 +86,7 @@ static int setup(void **state) {
     f->base = event_base_new();
     f->ours = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     f->theirs = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    kolk_reactor_config config = {sizeof config, 0, &allocator, f->base};
+    kolk_reactor_config config = {.size = sizeof config, .allocator = &allocator, .host = f->base};
     event_set_log_callback(count_warning);
     return ops->open(&config, &f->state);
 }

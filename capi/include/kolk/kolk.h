@@ -11,6 +11,7 @@
 #include <kolk/coroutine.h>
 #include <kolk/error.h>
 #include <kolk/future.h>
+#include <kolk/guest.h>
 #include <kolk/handle.h>
 #include <kolk/host.h>
 #include <kolk/inspect.h>

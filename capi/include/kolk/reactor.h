@@ -46,6 +46,7 @@ enum {
 #define KOLK_REACTOR_AFTER_FORK (UINT64_C(1) << 4) /**< Has `after_fork`. */
 #define KOLK_REACTOR_SUBMIT (UINT64_C(1) << 5)     /**< Has `submit` and `cancel`. */
 #define KOLK_REACTOR_CLOCK (UINT64_C(1) << 6)      /**< Has `now`: time is what the reactor says. */
+#define KOLK_REACTOR_HOSTED (UINT64_C(1) << 7)     /**< Rides on a loop of the program, if the config's `host` is one. */
 
 /** One descriptor that is ready. */
 typedef struct kolk_ready {
@@ -60,6 +61,11 @@ typedef struct kolk_reactor_config {
     uint32_t reserved;               /**< 0. */
     const kolk_allocator *allocator; /**< For the reactor's own memory. Valid until `close` returns. */
     void *host; /**< kolk_loop_options::host, for reactors that ride on a loop of the program (an event_base). */
+    /** For #KOLK_REACTOR_HOSTED: to be called on the loop's thread whenever something has become ready outside of `collect` and
+     * `wait`, because the program runs its loop itself. It only schedules. NULL: nobody listens. Not there where @c size says
+     * so. */
+    void (*notify)(void *userdata);
+    void *notify_userdata; /**< Handed to @c notify. */
 } kolk_reactor_config;
 
 /** An operation for a reactor that completes operations itself. Its members are defined with the first such reactor. */

@@ -54,7 +54,7 @@ typedef void (*kolk_stall_fn)(const kolk_stall *stall, void *userdata);
  * that is running, or of the one that the program gave to sigaltstack(). A thread that does not answer within a second is
  * reported without its stack.
  *
- * A forked child has nobody who watches, until it watches a loop of its own.
+ * A forked child has nobody who watches, until it watches a loop of its own or kolk_loop_after_fork() is called for this one.
  *
  * @param loop          The loop.
  * @param threshold_ns  Nanoseconds, at least a million. A stall is noticed within 1.5 times that.
