@@ -8,18 +8,24 @@
 #include <kolk/guest.h>
 #include <kolk/kolk.h>
 
-struct host {
-    const char *name;     /* "glib" */
-    uint32_t ways;        /* Bits 1 << KOLK_GUEST_…: those that the adapter serves. */
-    int64_t granularity;  /* Nanoseconds: by how much the host's own timers are rounded up. */
-    const char *hosted;   /* The reactor that rides on this very host ("libevent"); NULL: kolk_host_reactor() is the one. */
+#ifdef __cplusplus
+extern "C" {
+#endif
 
-    /* Makes a loop of the host's, and ends it; afterwards nothing of it may be left: descriptors, threads and memory are counted. */
+struct host {
+    const char *name;    /* "glib" */
+    uint32_t ways;       /* Bits 1 << KOLK_GUEST_…: those that the adapter serves. */
+    int64_t granularity; /* Nanoseconds: by how much the host's own timers are rounded up. */
+    const char *hosted;  /* The reactor that rides on this very host ("libevent"); NULL: kolk_host_reactor() is the one. */
+
+    /* Makes a loop of the host's, and ends it; afterwards nothing of it may be left: descriptors, threads and memory are
+     * counted. */
     void *(*open)(void);
     void (*close)(void *self);
 
     /* The adapter. */
-    int (*attach)(void *self, kolk_loop *loop, const kolk_guest_options *options, kolk_guest **ret_guest, kolk_error **ret_error);
+    int (*attach)(void *self, kolk_loop *loop, const kolk_guest_options *options, kolk_guest **ret_guest,
+                  kolk_error **ret_error);
 
     /* Runs the host's loop until stop() is called from inside it; once more after that, too. */
     void (*run)(void *self);
@@ -41,7 +47,12 @@ struct host {
     void *(*native)(void *self);
 };
 
-/* Returns how many rules failed. Arguments: a pattern that selects tests by name. */
+/* Returns how many rules failed. Arguments: a pattern that selects tests by name, and one that leaves some out of them:
+ * "glib/thread/*" "*dialog*". */
 int run_conformance(const struct host *host, int argc, char **argv);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
