@@ -66,7 +66,7 @@ static int everything_works(struct family *family) {
 
 static int be_the_child(struct family *family) {
     struct visit *v = family->v;
-    alarm(20);
+    alarm(8);
     if (kolk_guest_turn(v->guest) != KOLK_EFORKED || kolk_loop_alive(v->f.loop) != KOLK_EFORKED ||
         kolk_guest_detach(v->guest) != KOLK_EFORKED)
         return NOT_REFUSED;
@@ -130,7 +130,7 @@ static void what_was_under_way_goes_on_in_both(void **state) {
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
-        alarm(20);
+        alarm(8);
         v->host->after_fork(v->self);
         if (kolk_loop_after_fork(v->f.loop) != 0)
             _exit(NOT_TAKEN_OVER);
