@@ -46,9 +46,7 @@ static void timers_are_never_early(void **state) {
         check_alarm(v, 100 * US + i * 37 * US);
     for (int i = 0; i < 5; i++)
         check_alarm(v, MS + i * 137 * US);
-    for (int i = 0; i < 2; i++)
-        check_alarm(v, 10 * MS + i * 537 * US);
-    check_alarm(v, 100 * MS);
+    check_alarm(v, 10 * MS + 537 * US);
 }
 
 static void timers_side_by_side_are_never_early(void **state) {
@@ -64,19 +62,19 @@ static void timers_side_by_side_are_never_early(void **state) {
 }
 
 static void spin_and_set_alarm(void *userdata) {
-    spin(20 * MS);
+    spin(10 * MS);
     set_alarm(userdata);
 }
 
 static void set_alarm_and_spin(void *userdata) {
     set_alarm(userdata);
-    spin(20 * MS);
+    spin(10 * MS);
 }
 
 /* libuv counts from a time that it read before the host was busy. */
 static void a_timer_armed_by_a_host_that_was_busy_is_not_early(void **state) {
     struct visit *v = *state;
-    const int64_t delays[] = {MS, 10 * MS, 30 * MS};
+    const int64_t delays[] = {MS, 15 * MS};
     for (size_t i = 0; i < COUNT(delays); i++) {
         struct alarm_clock alarm = {.v = v, .delay = delays[i]};
         host_call_later(v, 0, spin_and_set_alarm, &alarm);
@@ -87,7 +85,7 @@ static void a_timer_armed_by_a_host_that_was_busy_is_not_early(void **state) {
 
 static void a_timer_that_comes_due_while_the_host_is_busy_fires(void **state) {
     struct visit *v = *state;
-    const int64_t delays[] = {MS, 10 * MS, 30 * MS};
+    const int64_t delays[] = {MS, 15 * MS};
     for (size_t i = 0; i < COUNT(delays); i++) {
         struct alarm_clock alarm = {.v = v, .delay = delays[i]};
         host_call_later(v, 0, set_alarm_and_spin, &alarm);

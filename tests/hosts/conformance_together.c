@@ -57,16 +57,21 @@ static void wake_up(void *userdata) {
     arrive(bedtime->house->v);
 }
 
-static void timers_of_a_second_are_never_early(void **state) {
+static void sleep_in_all_rooms(struct house *house, int64_t duration_ns) {
+    struct bedtime bedtimes[MANY_STAYS];
+    for (int i = 0; i < house->count; i++) {
+        bedtimes[i] = (struct bedtime){.house = house, .due = now_ns() + duration_ns};
+        assert_int_equal(kolk_loop_call_later(house->stays[i].loop, duration_ns, wake_up, &bedtimes[i], NULL, NULL), 0);
+    }
+    run_until(house->v, house->count);
+    assert_int_equal(house->early, 0);
+}
+
+static void long_timers_are_never_early(void **state) {
     struct house house;
     fill_house(&house, *state, 0);
-    struct bedtime bedtimes[MANY_STAYS];
-    for (int i = 0; i < house.count; i++) {
-        bedtimes[i] = (struct bedtime){.house = &house, .due = now_ns() + SECOND};
-        assert_int_equal(kolk_loop_call_later(house.stays[i].loop, SECOND, wake_up, &bedtimes[i], NULL, NULL), 0);
-    }
-    run_until(house.v, house.count);
-    assert_int_equal(house.early, 0);
+    sleep_in_all_rooms(&house, 100 * MS);
+    sleep_in_all_rooms(&house, SECOND);
     empty_house(&house);
 }
 
@@ -100,8 +105,8 @@ static void idle_guests_use_no_processor_time(void **state) {
     static int fds[2 * CONNECTIONS];
     struct house house;
     int calls = 0;
-    int connections = open_connections(fds, CONNECTIONS);
     fill_house(&house, *state, 1u << KOLK_GUEST_FRAME);
+    int connections = open_connections(fds, CONNECTIONS); /* Last: select needs low numbers for itself. */
     for (int i = 0; i < house.count; i++)
         assert_int_equal(watch_connections(house.stays[i].loop, house.reactors[i], fds, connections, &calls), 0);
     run_for(house.v, 50 * MS);
@@ -125,7 +130,7 @@ static void a_host_that_nobody_visits_leaves_nothing(void **state) {
 
 static const struct host_rule rules[] = {
     HOST_RULE_THAT_NEEDS(a_host_that_nobody_visits_leaves_nothing, NEEDS_NOBODY),
-    HOST_RULE_THAT_NEEDS(timers_of_a_second_are_never_early, NEEDS_NOBODY),
+    HOST_RULE_THAT_NEEDS(long_timers_are_never_early, NEEDS_NOBODY),
     HOST_RULE_THAT_NEEDS(idle_guests_use_no_processor_time, NEEDS_NOBODY),
 };
 
