@@ -56,8 +56,7 @@ void on_ready(evutil_socket_t fd, short what, void *userdata) {
 void on_timer(evutil_socket_t, short, void *userdata) { static_cast<libevent_state *>(userdata)->timer_fired = true; }
 
 /* Removing an event in a forked child would remove it from the parent's kernel object as well. */
-int libevent_after_fork(void *state) noexcept {
-    auto *self = static_cast<libevent_state *>(state);
+int leave_parent(libevent_state *self) noexcept {
     bool forked = self->process != getpid();
     self->process = getpid();
     return forked && event_reinit(self->base) < 0 ? -EIO : 0;
@@ -70,16 +69,20 @@ void forget(slot *gone) noexcept {
     gone->ready = 0;
 }
 
-void libevent_close(void *state) noexcept {
-    auto *self = static_cast<libevent_state *>(state);
-    if (!self)
-        return;
-    libevent_after_fork(self);
+void release_events(libevent_state *self) noexcept {
     for (uint32_t fd = 0; fd < self->capacity; fd++)
         forget(&self->slots[fd]);
     event_free(self->timer);
     if (self->ours)
         event_base_free(self->base);
+}
+
+void libevent_close(void *state) noexcept {
+    auto *self = static_cast<libevent_state *>(state);
+    if (!self)
+        return;
+    leave_parent(self);
+    release_events(self);
     if (self->slots)
         self->allocator->release(self->allocator->userdata, self->slots, self->capacity * sizeof(slot));
     self->allocator->release(self->allocator->userdata, self, sizeof(libevent_state));
@@ -95,6 +98,26 @@ event_base *new_base() noexcept {
     if (options)
         event_config_free(options);
     return base;
+}
+
+/* A base on which another thread was waiting at the moment of the fork is held to be running by libevent, for ever; so a base of
+ * our own is replaced. kolk watches everything again. */
+int libevent_after_fork(void *state) noexcept {
+    auto *self = static_cast<libevent_state *>(state);
+    if (!self->ours || self->process == getpid())
+        return leave_parent(self);
+    event_base *base = new_base();
+    event *timer = base ? event_new(base, -1, 0, on_timer, self) : nullptr;
+    if (!timer) {
+        if (base)
+            event_base_free(base);
+        return -ENOMEM;
+    }
+    leave_parent(self);
+    release_events(self);
+    self->base = base;
+    self->timer = timer;
+    return 0;
 }
 
 int libevent_open(const kolk_reactor_config *config, void **ret_state) noexcept {
