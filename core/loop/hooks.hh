@@ -6,6 +6,9 @@
 namespace kolk {
 
 struct hooks {
+    hooks(const kolk_loop_hooks &given, void *userdata, kolk_destroy_fn destroy) noexcept
+        : fns(given), userdata(userdata), destroy(destroy) {}
+
     kolk_loop_hooks fns;
     void *userdata;
     kolk_destroy_fn destroy;

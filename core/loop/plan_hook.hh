@@ -39,6 +39,9 @@ class plan_hook {
 
   private:
     struct listener {
+        listener(kolk_callback_fn fn, void *userdata, kolk_destroy_fn destroy) noexcept
+            : fn(fn), userdata(userdata), destroy(destroy) {}
+
         kolk_callback_fn fn;
         void *userdata;
         kolk_destroy_fn destroy;
