@@ -228,10 +228,14 @@ void kolk_guest::request_turn() noexcept {
 
 void kolk_guest::tell_deadline(int64_t deadline) noexcept {
     int status = ops_.set_deadline(userdata_, deadline);
-    if (status >= 0)
+    if (status >= 0) {
         told_ = deadline;
-    else
-        failure_ = status;
+        return;
+    }
+    /* Nothing may come that would remind us: the turn that tells of the failure tries again. */
+    failure_ = status;
+    if (!left_ && !posted_.exchange(true, std::memory_order_acq_rel) && ops_.post(userdata_) < 0)
+        posted_.store(false, std::memory_order_release);
 }
 
 void kolk_guest::report_failure() noexcept {
