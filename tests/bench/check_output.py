@@ -24,6 +24,11 @@ COMMANDS = {
         ("socks=0 n=100 max_ms=1000", "ns_per_tick"),
         ("socks=100 n=100 max_ms=1000", "ns_per_tick"),
     ],
+    "idle": [
+        ("way=handle n=50 max_ms=20", "cpu_us sleeps"),
+        ("way=thread n=50 max_ms=20", "cpu_us sleeps"),
+        ("way=reactor n=50 max_ms=20", "cpu_us sleeps"),
+    ],
     "startup": [("n=20 max_ms=1000", "create_destroy_us rss_b")],
     "tasks": [
         ("mode=spawn n=2000 window=1", "ns_per_op"),
@@ -49,7 +54,7 @@ COMMANDS = {
     ],
 }
 
-MAY_BE_ZERO = {"rss_b"}
+MAY_BE_ZERO = {"rss_b", "cpu_us", "sleeps"}
 
 
 def run(program, words):
