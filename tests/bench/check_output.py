@@ -1,6 +1,6 @@
 """Runs a benchmark program with small counts and checks what it prints.
 
-    check_output.py WORKLOAD PROGRAM
+    check_output.py WORKLOAD PROGRAM [HOST]
 
 Every command line must end with status 0 and print each metric of its workload exactly once, as a number that makes sense; an
 argument that means nothing to the program is ignored, one that cannot be right is refused. The echo server must echo.
@@ -23,11 +23,6 @@ COMMANDS = {
     "embed": [
         ("socks=0 n=100 max_ms=1000", "ns_per_tick"),
         ("socks=100 n=100 max_ms=1000", "ns_per_tick"),
-    ],
-    "idle": [
-        ("way=handle n=50 max_ms=20", "cpu_us sleeps"),
-        ("way=thread n=50 max_ms=20", "cpu_us sleeps"),
-        ("way=reactor n=50 max_ms=20", "cpu_us sleeps"),
     ],
     "startup": [("n=20 max_ms=1000", "create_destroy_us rss_b")],
     "tasks": [
@@ -54,7 +49,18 @@ COMMANDS = {
     ],
 }
 
-MAY_BE_ZERO = {"rss_b", "cpu_us", "sleeps"}
+# In each way that the host of the program serves.
+WITH_HOST = {
+    "host_wake": ("n=200 rounds=3", "native_ns wake_ns ratio allocations"),
+    "idle": ("ms=300 conns=100", "cpu_ns switches"),
+}
+WAYS = {"sdl": ["thread"], "libevent": ["handle", "thread", "reactor", "plugin"]}
+ALL_WAYS = ["handle", "thread", "reactor"]
+
+MAY_BE_ZERO = {"rss_b", "allocations", "switches"}
+
+# A wake-up allocates nothing, and who has nothing to do uses no processor.
+AT_MOST = {"allocations": 0, "cpu_ns": 5_000_000}
 
 
 def run(program, words):
@@ -77,10 +83,19 @@ def complaints_about(text, metrics):
     for metric, value in seen.items():
         if not math.isfinite(value) or value < 0 or (value == 0 and metric not in MAY_BE_ZERO):
             yield f"{metric} is {value}"
+        if value > AT_MOST.get(metric, math.inf):
+            yield f"{metric} is {value}, more than {AT_MOST[metric]}"
 
 
-def check_commands(workload, program):
-    for command, metrics in COMMANDS[workload]:
+def commands(workload, host):
+    if workload not in WITH_HOST:
+        return COMMANDS[workload]
+    words, metrics = WITH_HOST[workload]
+    return [(f"way={way} {words}", metrics) for way in WAYS.get(host, ALL_WAYS)]
+
+
+def check_commands(workload, program, host):
+    for command, metrics in commands(workload, host):
         result = run(program, command.split() + ["unknown=word"])
         if result.returncode != 0:
             yield f"{command}: status {result.returncode}: {result.stderr.strip()}"
@@ -140,8 +155,8 @@ def check_echo(program):
 
 
 def main():
-    workload, program = sys.argv[1:]
-    complaints = list(check_echo(program) if workload == "tcp_echo" else check_commands(workload, program))
+    workload, program, *host = sys.argv[1:]
+    complaints = list(check_echo(program) if workload == "tcp_echo" else check_commands(workload, program, *(host or [None])))
     for complaint in complaints:
         print(complaint)
     return 1 if complaints else 0

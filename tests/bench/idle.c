@@ -1,75 +1,74 @@
-/* idle: what a guest costs while nothing happens, in a loop around poll() that sleeps: way=handle|thread|reactor, n idle
- * connections, for max_ms milliseconds. */
+/* idle: what a guest costs while nothing happens.
+ *
+ * conns connections wait to be read, a timer is an hour away, and the host runs for ms milliseconds. `cpu_ns` is the processor
+ * time of all threads in it, `switches` how often one of them went to sleep: a loop that polls shows here. */
 #define _GNU_SOURCE
 #include "bench.h"
+#include "guests.h"
 
-#include "../hosts/poll_loop.h"
-
-#include <kolk/kolk.h>
-
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-static void never_ready(void *userdata) {
+struct idle {
+    const struct host *host;
+    void *self; /* The host's loop. */
+};
+
+static void never(void *userdata) {
     (void)userdata;
     abort();
 }
 
-static uint32_t chosen_way(const char *name) {
-    static const char *const names[] = {"handle", "thread", "reactor"};
-    for (uint32_t i = 0; i < 3; i++)
-        if (strcmp(name, names[i]) == 0)
-            return KOLK_GUEST_HANDLE + i;
-    fprintf(stderr, "way=%s: handle, thread or reactor\n", name);
-    exit(2);
+static void stop(void *userdata) {
+    struct idle *self = userdata;
+    self->host->stop(self->self);
 }
 
-static long sleeps(void) {
+static long switches(void) {
     struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
+    if (getrusage(RUSAGE_SELF, &usage) < 0)
+        bench_fail("getrusage");
     return usage.ru_nvcsw;
 }
 
-static void stop(void *host) { poll_loop_stop(host); }
+static void run_during(struct idle *idle, int64_t ns) {
+    idle->host->call_later(idle->self, ns, stop, idle);
+    idle->host->run(idle->self);
+}
 
-int main(int argc, char **argv) {
-    long connections = bench_number(argc, argv, "n", 1000, 1);
-    int64_t duration_ns = (int64_t)bench_number(argc, argv, "max_ms", 10000, 1) * 1000000;
-    uint32_t way = chosen_way(bench_text(argc, argv, "way", "handle"));
-    int(*pair)[2] = bench_allocate((size_t)connections, sizeof *pair);
-    struct poll_loop *host = poll_loop_new();
-    kolk_loop_options options = {.size = sizeof options, .reactor_ops = way == KOLK_GUEST_REACTOR ? kolk_host_reactor() : NULL};
-    kolk_guest_options guest_options = {.size = sizeof guest_options, .way = way};
-    kolk_loop *loop = NULL;
-    kolk_guest *guest = NULL;
+int run_conformance(const struct host *host, int argc, char **argv) {
+    const char *way = bench_text(argc, argv, "way", "handle");
+    long conns = bench_number(argc, argv, "conns", 1000, 0);
+    int64_t ns = (int64_t)bench_number(argc, argv, "ms", 10000, 1) * 1000000;
+    bench_number(argc, argv, "n", 1, 1);
+    if (!is_asked_for(host, way))
+        return 0;
 
+    struct idle idle = {.host = host, .self = host->open()};
+    if (idle.self == NULL)
+        bench_fail(host->name);
     bench_raise_descriptor_limit();
-    bench_check(kolk_loop_new(&options, &loop, NULL), "kolk_loop_new");
-    bench_check(poll_loop_attach(host, loop, &guest_options, &guest, NULL), "attach");
-    for (long i = 0; i < connections; i++) {
+    struct stay stay = open_stay(host, idle.self, way, bench_text(argc, argv, "module", NULL));
+    int(*pair)[2] = bench_allocate((size_t)conns + 1, sizeof *pair);
+    for (long i = 0; i < conns; i++) {
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair[i]) < 0)
             bench_fail("socketpair");
-        bench_check(kolk_loop_add_reader(loop, pair[i][0], never_ready, NULL, NULL), "kolk_loop_add_reader");
+        bench_check(kolk_loop_add_reader(stay.loop, pair[i][0], never, NULL, NULL), "kolk_loop_add_reader");
     }
-    poll_loop_call_later(host, 20000000, stop, host);
-    poll_loop_run(host);
+    bench_check(kolk_loop_call_later(stay.loop, INT64_C(3600000000000), never, NULL, NULL, NULL), "kolk_loop_call_later");
+    run_during(&idle, 10000000); // What has to be set up is set up now.
 
-    long sleeps_before = sleeps();
-    uint64_t cpu_before = bench_cpu();
-    poll_loop_call_later(host, duration_ns, stop, host);
-    poll_loop_run(host);
-    bench_report("cpu_us", (double)(bench_cpu() - cpu_before) / 1e3);
-    bench_report("sleeps", (double)(sleeps() - sleeps_before));
+    uint64_t cpu = bench_cpu();
+    long slept = switches();
+    run_during(&idle, ns);
+    bench_report("cpu_ns", (double)(bench_cpu() - cpu));
+    bench_report("switches", (double)(switches() - slept));
 
-    bench_check(kolk_loop_close(loop), "kolk_loop_close");
-    kolk_guest_unref(guest);
-    kolk_loop_unref(loop);
-    poll_loop_free(host);
-    for (long i = 0; i < connections; i++) {
+    close_stay(&stay);
+    host->close(idle.self);
+    for (long i = 0; i < conns; i++) {
         close(pair[i][0]);
         close(pair[i][1]);
     }
