@@ -2,8 +2,8 @@
  *
  * libevent calls back; a reactor fills an array. So the callbacks only queue their descriptor, and `collect` takes it from the
  * queue. On a base of the program, running it also runs the program's own callbacks; a wait ends after them, because they may
- * have given kolk something to do. While the program itself runs its base, what becomes ready gathers in the queue, and
- * `collect` hands it out without running the base a second time.
+ * have given kolk something to do. While the program itself runs its base, what becomes ready gathers in the queue, kolk is
+ * notified, and `collect` hands it out without running the base a second time.
  *
  * libevent sleeps on after a signal and has no way to say that there was one. */
 #include <kolk/reactor.h>
@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/time.h>
 #include <time.h>
@@ -31,26 +32,32 @@ struct slot {
 struct libevent_state {
     const kolk_allocator *allocator;
     event_base *base;
-    bool ours;         /* the base; otherwise the program's */
-    bool timer_fired;  /* since it was last started */
-    pid_t process;     /* where the base's kernel objects were made */
-    event *timer;      /* ends a wait */
-    slot *slots;       /* by descriptor */
-    uint32_t capacity; /* of slots */
-    int first, last;   /* the queue of descriptors that are ready; first is -1 when there are none */
+    bool ours;                      /* the base; otherwise the program's */
+    bool timer_fired;               /* since it was last started */
+    bool collecting;                /* we run the base; otherwise the program does */
+    pid_t process;                  /* where the base's kernel objects were made */
+    event *timer;                   /* ends a wait */
+    slot *slots;                    /* by descriptor */
+    uint32_t capacity;              /* of slots */
+    int first, last;                /* the queue of descriptors that are ready; first is -1 when there are none */
+    void (*notify)(void *userdata); /* who wants to know that something was queued while the program ran the base, or NULL */
+    void *notify_userdata;
 };
 
 void on_ready(evutil_socket_t fd, short what, void *userdata) {
     auto *self = static_cast<libevent_state *>(userdata);
     slot &ready = self->slots[fd];
+    bool news = !ready.ready;
     ready.ready |=
         (what & (EV_READ | EV_CLOSED) ? readable : 0) | (what & EV_WRITE ? writable : 0) | (what & EV_CLOSED ? hung_up : 0);
-    if (ready.queued)
-        return;
-    ready.queued = true;
-    ready.next = -1;
-    (self->first < 0 ? self->first : self->slots[self->last].next) = int(fd);
-    self->last = int(fd);
+    if (!ready.queued) {
+        ready.queued = true;
+        ready.next = -1;
+        (self->first < 0 ? self->first : self->slots[self->last].next) = int(fd);
+        self->last = int(fd);
+    }
+    if (news && !self->collecting && self->notify)
+        self->notify(self->notify_userdata);
 }
 
 void on_timer(evutil_socket_t, short, void *userdata) { static_cast<libevent_state *>(userdata)->timer_fired = true; }
@@ -129,7 +136,11 @@ int libevent_open(const kolk_reactor_config *config, void **ret_state) noexcept 
     event_base *base = config->host ? static_cast<event_base *>(config->host) : new_base();
     event *timer = base ? event_new(base, -1, 0, on_timer, self) : nullptr;
     int number = timer ? 0 : errno ? errno : ENOMEM;
-    *self = {from, base, !config->host, false, getpid(), timer, nullptr, 0, -1, -1};
+    *self = {from, base, !config->host, false, false, getpid(), timer, nullptr, 0, -1, -1, nullptr, nullptr};
+    if (config->size >= offsetof(kolk_reactor_config, notify_userdata) + sizeof(config->notify_userdata)) {
+        self->notify = config->notify;
+        self->notify_userdata = config->notify_userdata;
+    }
     if (number && base && self->ours)
         event_base_free(base);
     if (number)
@@ -206,6 +217,13 @@ int64_t now() noexcept {
     return int64_t(time.tv_sec) * 1000000000 + time.tv_nsec;
 }
 
+int run(libevent_state *self, int flags) noexcept {
+    self->collecting = true;
+    int status = event_base_loop(self->base, EVLOOP_ONCE | flags);
+    self->collecting = false;
+    return status;
+}
+
 int libevent_wait(void *state, int64_t timeout_ns) noexcept {
     auto *self = static_cast<libevent_state *>(state);
     if (anything_ready(self))
@@ -213,7 +231,7 @@ int libevent_wait(void *state, int64_t timeout_ns) noexcept {
     if (!self->ours && is_running(self->base))
         return timeout_ns ? -EBUSY : 0;
     if (timeout_ns == 0) /* ONCE: NONBLOCK alone goes on for as long as anything is readable */
-        return event_base_loop(self->base, EVLOOP_ONCE | EVLOOP_NONBLOCK) < 0 ? -EIO : anything_ready(self);
+        return run(self, EVLOOP_NONBLOCK) < 0 ? -EIO : anything_ready(self);
     int64_t start = now(), left = timeout_ns;
     do {
         int64_t us = left / 1000 + (left % 1000 != 0);
@@ -221,7 +239,7 @@ int libevent_wait(void *state, int64_t timeout_ns) noexcept {
         self->timer_fired = false;
         if (timeout_ns > 0 && event_add(self->timer, &rounded_up) < 0)
             return -ENOMEM;
-        int status = event_base_loop(self->base, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY);
+        int status = run(self, EVLOOP_NO_EXIT_ON_EMPTY);
         event_del(self->timer);
         if (status < 0)
             return -EIO;
@@ -246,7 +264,7 @@ const kolk_reactor_ops libevent_reactor = {
     .size = sizeof(kolk_reactor_ops),
     .abi = KOLK_REACTOR_ABI,
     .name = "libevent",
-    .caps = KOLK_REACTOR_WAIT | KOLK_REACTOR_AFTER_FORK,
+    .caps = KOLK_REACTOR_WAIT | KOLK_REACTOR_AFTER_FORK | KOLK_REACTOR_HOSTED,
     .open = libevent_open,
     .close = libevent_close,
     .watch = libevent_watch,

@@ -31,6 +31,7 @@ struct fixture {
     int calls;      /* of the program's callback */
     int results[3]; /* what the reactor answered inside it */
     int warnings;   /* of libevent */
+    int notified;
 };
 
 static struct fixture the_fixture;
@@ -80,13 +81,16 @@ static void listen_as_program(struct fixture *f, event_callback_fn callback) {
     assert_int_equal(event_add(f->event, NULL), 0);
 }
 
+static void count_notification(void *userdata) { ((struct fixture *)userdata)->notified++; }
+
 static int setup(void **state) {
     struct fixture *f = *state = &the_fixture;
     memset(f, 0, sizeof *f);
     f->base = event_base_new();
     f->ours = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     f->theirs = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    kolk_reactor_config config = {.size = sizeof config, .allocator = &allocator, .host = f->base};
+    kolk_reactor_config config = {
+        .size = sizeof config, .allocator = &allocator, .host = f->base, .notify = count_notification, .notify_userdata = f};
     event_set_log_callback(count_warning);
     return ops->open(&config, &f->state);
 }
@@ -152,6 +156,57 @@ static void readiness_is_collected_inside_a_callback(void **state) {
     assert_int_equal(f->warnings, 0);
 }
 
+/* Who runs the base learns that something waits to be collected: once, until it was. */
+static void readiness_is_notified_while_the_program_runs(void **state) {
+    struct fixture *f = *state;
+    assert_int_equal(ops->watch(f->state, f->ours, KOLK_EVENT_READ, 7), 0);
+    assert_int_equal(event_base_loop(f->base, EVLOOP_NONBLOCK | EVLOOP_ONCE), 0);
+    assert_int_equal(f->notified, 0);
+    feed(f->ours);
+    assert_int_equal(event_base_loop(f->base, EVLOOP_ONCE), 0);
+    assert_int_equal(event_base_loop(f->base, EVLOOP_ONCE), 0);
+    assert_int_equal(f->notified, 1);
+    assert_int_equal(ops->collect(f->state, 0, f->ready, 4), 1);
+    assert_int_equal(event_base_loop(f->base, EVLOOP_ONCE), 0);
+    assert_int_equal(f->notified, 2);
+}
+
+/* Also when the watch was changed in between, and what had been ready was dropped. */
+static void readiness_of_a_new_watch_is_notified(void **state) {
+    struct fixture *f = *state;
+    feed(f->ours);
+    assert_int_equal(ops->watch(f->state, f->ours, KOLK_EVENT_READ, 7), 0);
+    assert_int_equal(event_base_loop(f->base, EVLOOP_ONCE), 0);
+    assert_int_equal(ops->watch(f->state, f->ours, KOLK_EVENT_READ, 8), 0);
+    assert_int_equal(event_base_loop(f->base, EVLOOP_ONCE), 0);
+    assert_int_equal(f->notified, 2);
+    assert_int_equal(ops->collect(f->state, 0, f->ready, 4), 1);
+    assert_int_equal(f->ready[0].token, 8);
+}
+
+/* What kolk finds itself is no news to it. */
+static void collecting_notifies_nobody(void **state) {
+    struct fixture *f = *state;
+    assert_int_equal(ops->watch(f->state, f->ours, KOLK_EVENT_READ, 7), 0);
+    feed(f->ours);
+    assert_int_equal(ops->collect(f->state, 0, f->ready, 4), 1);
+    assert_int_equal(ops->wait(f->state, PATIENCE), 1);
+    assert_int_equal(f->notified, 0);
+}
+
+/* An older library says nothing about notifying, and its configuration ends before. */
+static void an_older_library_is_not_notified(void **state) {
+    struct fixture *f = *state;
+    kolk_reactor_config config = {
+        .size = offsetof(kolk_reactor_config, notify), .allocator = &allocator, .host = f->base, .notify = count_notification};
+    ops->close(f->state);
+    assert_int_equal(ops->open(&config, &f->state), 0);
+    assert_int_equal(ops->watch(f->state, f->ours, KOLK_EVENT_READ, 7), 0);
+    feed(f->ours);
+    assert_int_equal(event_base_loop(f->base, EVLOOP_ONCE), 0);
+    assert_int_equal(f->notified, 0);
+}
+
 /* Closing takes our events from the program's base and leaves its own alone. */
 static void closing_leaves_the_base_to_the_program(void **state) {
     struct fixture *f = *state;
@@ -182,6 +237,10 @@ int main(int argc, char **argv) {
         cmocka_unit_test_setup_teardown(readiness_gathers_while_the_program_runs, setup, teardown),
         cmocka_unit_test_setup_teardown(reactor_is_used_inside_a_callback, setup, teardown),
         cmocka_unit_test_setup_teardown(readiness_is_collected_inside_a_callback, setup, teardown),
+        cmocka_unit_test_setup_teardown(readiness_is_notified_while_the_program_runs, setup, teardown),
+        cmocka_unit_test_setup_teardown(readiness_of_a_new_watch_is_notified, setup, teardown),
+        cmocka_unit_test_setup_teardown(collecting_notifies_nobody, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_older_library_is_not_notified, setup, teardown),
         cmocka_unit_test_setup_teardown(closing_leaves_the_base_to_the_program, setup, teardown),
     };
     struct subject subject = describe("libevent, on a base of the program", ops);
