@@ -17,7 +17,7 @@ import unittest
 
 DIRECTORY, MODULE = sys.argv[1:]
 SIM = ["--sim", "--module", os.path.abspath(MODULE)]
-ALL = ["asleep", "fetch_co", "hosts", "monitor", "multiples", "my_future", "never_started", "pipeline", "primes", "send",
+ALL = ["asleep", "fetch_co", "monitor", "multiples", "my_future", "never_started", "pipeline", "primes", "read_hosts", "send",
        "sleeps", "spinner", "three_stages", "throw_and_close", "waiter", "yield_from"]
 WITH_TIME = ["monitor", "pipeline", "sleeps", "spinner", "waiter"]
 
@@ -290,20 +290,20 @@ class Hosts(Transcript):
         self.path = self.file("".join(line + "\n" for line in self.LINES))
 
     def test_the_generator_reads_when_it_is_asked(self):
-        self.assertEqual(self.lines("hosts", self.path),
+        self.assertEqual(self.lines("read_hosts", self.path),
                          ["Entering the generator ...", "Read: vbox7.com", "Received: vbox7.com", "Read: # tyxo.bg",
                           "Read: vesti.bg", "Received: vesti.bg", "Read: # unacs.bg", "Read: zamunda.net",
                           "Received: zamunda.net"])
 
     def test_the_list_is_read_first(self):
-        self.assertEqual(self.lines("hosts", self.path, "--list"),
+        self.assertEqual(self.lines("read_hosts", self.path, "--list"),
                          [f"Read: {line}" for line in self.LINES]
                          + ["Received: vbox7.com", "Received: vesti.bg", "Received: zamunda.net"])
 
     def test_an_error_in_the_generator_comes_out_of_it(self):
-        result = run("hosts", "/nowhere/hosts")
+        result = run("read_hosts", "/nowhere/hosts")
         self.assertEqual((result.returncode, result.stdout, result.stderr),
-                         (1, "Entering the generator ...\n", "hosts: /nowhere/hosts: No such file or directory\n"))
+                         (1, "Entering the generator ...\n", "read_hosts: /nowhere/hosts: No such file or directory\n"))
 
 
 class Primes(Transcript):

@@ -1,4 +1,4 @@
-/* Reading a file as a list and as a generator: hosts FILE [--list].
+/* Reading a file as a list and as a generator: read_hosts FILE [--list].
  *
  * The hosts are the lines that do not begin with '#'. The list is there when the whole file has been read; the generator reads
  * on only when somebody asks for the next host, so that reading and receiving take turns. Making it runs no code. */
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char help[] = "usage: hosts FILE [--list]\n"
+static const char help[] = "usage: read_hosts FILE [--list]\n"
                            "\n"
                            "Shows when the lines of a file are read, and when they are received.\n"
                            "\n"
@@ -107,7 +107,7 @@ int main(int argc, char **argv) {
     struct options options = {.path = NULL};
     const struct argument arguments[] = {
         {.name = "FILE", .text = &options.path}, {.name = "--list", .flag = &options.list}, {.name = NULL}};
-    struct start start = {.name = "hosts", .help = help, .arguments = arguments};
+    struct start start = {.name = "read_hosts", .help = help, .arguments = arguments};
     int status = start_parse(&start, argc, argv);
     return status >= 0 ? status : start_by_hand(&start, options.list ? receive_list : receive_generated, &options);
 }
