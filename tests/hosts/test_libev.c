@@ -1,0 +1,221 @@
+/* What is special about libev as a host, beside the rules for all: what it watches with, and what it keeps. */
+#include <kolk/kolk.h>
+#include <kolk/libev.h>
+
+#include <ev.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#define MS INT64_C(1000000)
+
+static const uint32_t ways[] = {KOLK_GUEST_HANDLE, KOLK_GUEST_THREAD, KOLK_GUEST_REACTOR};
+
+struct fixture {
+    struct ev_loop *host;
+    kolk_loop *loop;
+    kolk_guest *guest;
+    int fd; /* An eventfd. */
+    int timers, reads, posts;
+    int64_t due;
+    int early;
+};
+
+static void begin(struct fixture *f, unsigned backend, uint32_t way) {
+    memset(f, 0, sizeof *f);
+    const kolk_loop_options of_loop = {.size = sizeof of_loop,
+                                       .reactor_ops = way == KOLK_GUEST_REACTOR ? kolk_host_reactor() : NULL};
+    const kolk_guest_options of_guest = {.size = sizeof of_guest, .way = way};
+    f->host = ev_loop_new(backend);
+    f->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    assert_non_null(f->host);
+    assert_int_equal(ev_backend(f->host), backend);
+    assert_int_equal(kolk_loop_new(&of_loop, &f->loop, NULL), 0);
+    assert_int_equal(kolk_libev_attach(f->loop, f->host, &of_guest, &f->guest, NULL), 0);
+    assert_int_equal(kolk_guest_way(f->guest), way);
+}
+
+static void end(struct fixture *f) {
+    kolk_guest_unref(f->guest);
+    assert_int_equal(kolk_loop_close(f->loop), 0);
+    kolk_loop_unref(f->loop);
+    ev_loop_destroy(f->host);
+    close(f->fd);
+}
+
+static void maybe_end(struct fixture *f) {
+    if (f->timers > 0 && f->reads > 0 && f->posts > 0)
+        ev_break(f->host, EVBREAK_ALL);
+}
+
+static void on_timer(void *userdata) {
+    struct fixture *f = userdata;
+    f->timers++;
+    f->early = kolk_loop_time(f->loop) < f->due;
+    eventfd_write(f->fd, 1);
+    maybe_end(f);
+}
+
+static void on_readable(void *userdata) {
+    struct fixture *f = userdata;
+    eventfd_t value;
+    f->reads += eventfd_read(f->fd, &value) == 0;
+    maybe_end(f);
+}
+
+static void on_post(void *userdata) {
+    struct fixture *f = userdata;
+    f->posts++;
+    maybe_end(f);
+}
+
+static void *post_from_elsewhere(void *userdata) {
+    struct fixture *f = userdata;
+    usleep(5000);
+    return (void *)(intptr_t)kolk_loop_call_soon_threadsafe(f->loop, on_post, f, NULL);
+}
+
+/* Whatever libev waits with, and whatever the way: timers, descriptors and posts arrive. */
+static void everything_arrives(unsigned backend) {
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        struct fixture f;
+        pthread_t poster;
+        void *status;
+        begin(&f, backend, ways[i]);
+        f.due = kolk_loop_time(f.loop) + 10 * MS;
+        assert_int_equal(kolk_loop_call_at(f.loop, f.due, on_timer, &f, NULL, NULL), 0);
+        assert_int_equal(kolk_loop_add_reader(f.loop, f.fd, on_readable, &f, NULL), 0);
+        assert_int_equal(pthread_create(&poster, NULL, post_from_elsewhere, &f), 0);
+        ev_run(f.host, 0);
+        pthread_join(poster, &status);
+        assert_null(status);
+        assert_int_equal(f.timers + f.reads + f.posts, 3);
+        assert_false(f.early);
+        end(&f);
+    }
+}
+
+static void everything_arrives_over_epoll(void **state) {
+    (void)state;
+    everything_arrives(EVBACKEND_EPOLL);
+}
+
+static void everything_arrives_over_poll(void **state) {
+    (void)state;
+    everything_arrives(EVBACKEND_POLL);
+}
+
+static void everything_arrives_over_select(void **state) {
+    (void)state;
+    everything_arrives(EVBACKEND_SELECT);
+}
+
+/* libev has no watcher of kolk's after the stay, and ev_run() finds nothing to wait for. */
+static void leaves_no_watcher(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        struct fixture f;
+        begin(&f, EVBACKEND_EPOLL, ways[i]);
+        assert_int_equal(kolk_loop_call_later(f.loop, 3600000 * MS, on_timer, &f, NULL, NULL), 0);
+        assert_int_equal(kolk_loop_add_reader(f.loop, f.fd, on_readable, &f, NULL), 0);
+        assert_int_equal(kolk_loop_call_soon(f.loop, on_post, &f, NULL, NULL), 0);
+        assert_int_equal(kolk_guest_detach(f.guest), 0);
+        assert_int_equal(ev_run(f.host, 0), 0);
+        assert_int_equal(f.posts, 0);
+        end(&f);
+    }
+}
+
+static void on_patience_ended(struct ev_loop *host, ev_timer *timer, int what) {
+    (void)timer;
+    (void)what;
+    ev_break(host, EVBREAK_ALL);
+}
+
+static void count_pass(struct ev_loop *host, ev_prepare *prepare, int what) {
+    (void)host;
+    (void)what;
+    ++*(int *)prepare->data;
+}
+
+static int passes_during(struct ev_loop *host, double seconds) {
+    int passes = 0;
+    ev_timer patience;
+    ev_prepare prepare;
+    ev_timer_init(&patience, on_patience_ended, seconds, 0.);
+    ev_prepare_init(&prepare, count_pass);
+    prepare.data = &passes;
+    ev_timer_start(host, &patience);
+    ev_prepare_start(host, &prepare);
+    ev_run(host, 0);
+    ev_prepare_stop(host, &prepare);
+    return passes;
+}
+
+/* A program that closes what is watched makes nobody spin: libev gives up the descriptor, and kolk is told. With poll(), libev
+ * ends the program. */
+static void a_closed_descriptor_is_given_up(void **state) {
+    (void)state;
+    static const unsigned backends[] = {EVBACKEND_EPOLL, EVBACKEND_SELECT};
+    for (size_t i = 0; i < sizeof backends / sizeof *backends; i++) {
+        struct fixture f;
+        begin(&f, backends[i], KOLK_GUEST_REACTOR);
+        assert_int_equal(kolk_loop_add_reader(f.loop, f.fd, on_readable, &f, NULL), 0);
+        passes_during(f.host, 0.001);
+        close(f.fd);
+        assert_true(passes_during(f.host, 0.05) < 20);
+        end(&f);
+    }
+}
+
+/* A descriptor that was closed first is forgotten, and the new file behind its number is watched. */
+static void a_number_is_used_again(void **state) {
+    (void)state;
+    struct fixture f;
+    begin(&f, EVBACKEND_EPOLL, KOLK_GUEST_REACTOR);
+    assert_int_equal(kolk_loop_add_reader(f.loop, f.fd, on_readable, &f, NULL), 0);
+    passes_during(f.host, 0.001);
+    close(f.fd);
+    assert_int_equal(kolk_loop_remove_reader(f.loop, f.fd), 1);
+    int again = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    assert_int_equal(again, f.fd);
+    assert_int_equal(kolk_loop_add_reader(f.loop, f.fd, on_readable, &f, NULL), 0);
+    eventfd_write(f.fd, 1);
+    passes_during(f.host, 0.02);
+    assert_int_equal(f.reads, 1);
+    end(&f);
+}
+
+static void needs_an_ev_loop(void **state) {
+    (void)state;
+    kolk_loop *loop = NULL;
+    kolk_guest *guest = NULL;
+    kolk_error *error = NULL;
+    assert_int_equal(kolk_loop_new(NULL, &loop, NULL), 0);
+    assert_int_equal(kolk_libev_attach(loop, NULL, NULL, &guest, &error), KOLK_EINVAL);
+    assert_null(guest);
+    assert_string_equal(kolk_error_message(error), "the ev_loop is NULL");
+    kolk_error_unref(error);
+    assert_int_equal(kolk_loop_close(loop), 0);
+    kolk_loop_unref(loop);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(everything_arrives_over_epoll),
+        cmocka_unit_test(everything_arrives_over_poll),
+        cmocka_unit_test(everything_arrives_over_select),
+        cmocka_unit_test(leaves_no_watcher),
+        cmocka_unit_test(a_closed_descriptor_is_given_up),
+        cmocka_unit_test(a_number_is_used_again),
+        cmocka_unit_test(needs_an_ev_loop),
+    };
+    return cmocka_run_group_tests_name("libev", tests, NULL, NULL);
+}
