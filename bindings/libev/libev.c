@@ -123,6 +123,12 @@ static int watch(void *userdata, int fd, uint32_t events) {
     return 0;
 }
 
+static int after_fork(void *userdata) {
+    struct stay *self = userdata;
+    self->thread = pthread_self();
+    return 0;
+}
+
 static void leave(void *userdata) {
     struct stay *self = userdata;
     for (size_t fd = 0; fd < self->capacity; fd++) {
@@ -158,7 +164,8 @@ static int refuse(int status, const char *message, kolk_error **ret_error) {
     return status;
 }
 
-static const kolk_host_ops ops = {.size = sizeof ops, .watch = watch, .set_deadline = set_deadline, .post = post};
+static const kolk_host_ops ops = {
+    .size = sizeof ops, .watch = watch, .set_deadline = set_deadline, .post = post, .after_fork = after_fork};
 
 int kolk_libev_attach(kolk_loop *loop, struct ev_loop *host, const kolk_guest_options *options, kolk_guest **ret_guest,
                       kolk_error **ret_error) {

@@ -27,8 +27,9 @@ struct stay {
     pthread_t thread; /* The one that runs the base. */
     struct event *timer;
     struct event *soon;     /* Activated, never added. */
-    struct event *doorbell; /* Watches the eventfd; NULL when no other thread posts. */
-    int bell;               /* The eventfd, or -1. */
+    int has_bell;           /* Other threads post. */
+    int bell;               /* An eventfd for them, or -1. */
+    struct event *doorbell; /* Watches it. */
     int64_t deadline_ns;
     struct event **watches; /* By descriptor; NULL where none is watched. */
     size_t capacity;        /* Of watches. */
@@ -172,6 +173,7 @@ static int watch(void *userdata, int fd, uint32_t events) {
 }
 
 static void remove_doorbell(struct stay *self) {
+    self->has_bell = 0;
     if (self->doorbell != NULL)
         event_free(self->doorbell);
     if (self->bell >= 0)
@@ -181,6 +183,7 @@ static void remove_doorbell(struct stay *self) {
 }
 
 static int add_doorbell(struct stay *self) {
+    self->has_bell = 1;
     self->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (self->bell < 0)
         return status_of(errno);
@@ -189,6 +192,16 @@ static int add_doorbell(struct stay *self) {
         return KOLK_ENOMEM;
     errno = 0;
     return event_add(self->doorbell, NULL) < 0 ? status_of(errno) : 0;
+}
+
+/* The bell is the parent's, too. */
+static int after_fork(void *userdata) {
+    struct stay *self = userdata;
+    self->thread = pthread_self();
+    if (!self->has_bell)
+        return 0;
+    remove_doorbell(self);
+    return add_doorbell(self);
 }
 
 static void leave(void *userdata) {
@@ -229,7 +242,8 @@ static int refuse(int status, const char *message, kolk_error **ret_error) {
     return status;
 }
 
-static const kolk_host_ops ops = {.size = sizeof ops, .watch = watch, .set_deadline = set_deadline, .post = post};
+static const kolk_host_ops ops = {
+    .size = sizeof ops, .watch = watch, .set_deadline = set_deadline, .post = post, .after_fork = after_fork};
 
 int kolk_libevent_attach(kolk_loop *loop, struct event_base *base, const kolk_guest_options *options, kolk_guest **ret_guest,
                          kolk_error **ret_error) {
