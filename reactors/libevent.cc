@@ -12,6 +12,7 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
 #include <time.h>
@@ -64,9 +65,10 @@ void on_timer(evutil_socket_t, short, void *userdata) { static_cast<libevent_sta
 
 /* Removing an event in a forked child would remove it from the parent's kernel object as well. */
 int leave_parent(libevent_state *self) noexcept {
-    bool forked = self->process != getpid();
+    if (self->process != getpid() && event_reinit(self->base) < 0)
+        return -EIO;
     self->process = getpid();
-    return forked && event_reinit(self->base) < 0 ? -EIO : 0;
+    return 0;
 }
 
 void forget(slot *gone) noexcept {
@@ -107,23 +109,26 @@ event_base *new_base() noexcept {
     return base;
 }
 
-/* A base on which another thread was waiting at the moment of the fork is held to be running by libevent, for ever; so a base of
- * our own is replaced. kolk watches everything again. */
+/* A base on which another thread was waiting at the moment of the fork is held to be running by libevent, for ever; so a base
+ * of our own is replaced. kolk watches everything again. */
 int libevent_after_fork(void *state) noexcept {
     auto *self = static_cast<libevent_state *>(state);
     if (!self->ours || self->process == getpid())
         return leave_parent(self);
     event_base *base = new_base();
     event *timer = base ? event_new(base, -1, 0, on_timer, self) : nullptr;
-    if (!timer) {
+    int status = timer ? leave_parent(self) : -ENOMEM;
+    if (status < 0) {
+        if (timer)
+            event_free(timer);
         if (base)
             event_base_free(base);
-        return -ENOMEM;
+        return status;
     }
-    leave_parent(self);
     release_events(self);
     self->base = base;
     self->timer = timer;
+    self->collecting = false;
     return 0;
 }
 
@@ -279,7 +284,11 @@ const kolk_reactor_ops libevent_reactor = {
 
 } // namespace
 
+/* libev has some functions of libevent's, under the same names. In a program that is linked with it, those are found first, and
+ * we would have half of each library. */
 extern "C" int KOLK_REACTOR_ENTRY(const kolk_reactor_ops **ret_ops) {
+    if (atoi(event_get_version()) != int(event_get_version_number() >> 24))
+        return -ELIBACC;
     *ret_ops = &libevent_reactor;
     return 0;
 }
