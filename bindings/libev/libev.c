@@ -4,8 +4,8 @@
  * early by as much as the callbacks before took. So the timer looks at kolk's own clock when it fires, and sleeps on for what
  * is left; the host's time is not touched, because the program may rely on it.
  *
- * Threads: ev_async is what another thread may send, and what ev_loop_fork() renews. From the host's own thread an event is fed
- * instead, which costs no system call. libev keeps the pipe of its first ev_async for good, as it does for signals.
+ * Posts: ev_async comes in the next pass, may be sent by any thread, costs no system call while the host is awake, and is
+ * renewed by ev_loop_fork(). libev keeps the pipe of its first one for good, as it does for signals.
  *
  * libev ends the program when its own memory runs out, unless ev_set_allocator() says otherwise: that is the host's affair. */
 #include "kolk/libev.h"
@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <ev.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,10 +20,8 @@ struct stay {
     kolk_loop *loop;   /* Borrowed: it outlives the stay. */
     kolk_guest *guest; /* Borrowed. Set before the host calls anyone back. */
     struct ev_loop *host;
-    pthread_t thread; /* The one that runs the host. */
     ev_timer timer;
-    ev_async soon; /* Never started: it is fed. */
-    ev_async bell; /* Sent by other threads, and started only where there are some. */
+    ev_async soon; /* Started where there are posts. */
     int64_t deadline_ns;
     ev_io **watches; /* By descriptor; NULL where none was ever watched, stopped where none is now. */
     size_t capacity; /* Of watches. */
@@ -80,10 +77,7 @@ static int set_deadline(void *userdata, int64_t deadline_ns) {
 
 static int post(void *userdata) {
     struct stay *self = userdata;
-    if (pthread_equal(self->thread, pthread_self()))
-        ev_feed_event(self->host, &self->soon, EV_CUSTOM);
-    else
-        ev_async_send(self->host, &self->bell);
+    ev_async_send(self->host, &self->soon);
     return 0;
 }
 
@@ -123,12 +117,6 @@ static int watch(void *userdata, int fd, uint32_t events) {
     return 0;
 }
 
-static int after_fork(void *userdata) {
-    struct stay *self = userdata;
-    self->thread = pthread_self();
-    return 0;
-}
-
 static void leave(void *userdata) {
     struct stay *self = userdata;
     for (size_t fd = 0; fd < self->capacity; fd++) {
@@ -137,8 +125,7 @@ static void leave(void *userdata) {
         free(self->watches[fd]);
     }
     ev_timer_stop(self->host, &self->timer);
-    ev_clear_pending(self->host, &self->soon);
-    ev_async_stop(self->host, &self->bell);
+    ev_async_stop(self->host, &self->soon);
     free(self->watches);
     free(self);
 }
@@ -149,12 +136,10 @@ static struct stay *enter(kolk_loop *loop, struct ev_loop *host) {
         return NULL;
     self->loop = loop;
     self->host = host;
-    self->thread = pthread_self();
     self->deadline_ns = KOLK_NEVER;
     ev_init(&self->timer, on_timer);
     ev_async_init(&self->soon, on_soon);
-    ev_async_init(&self->bell, on_soon);
-    self->timer.data = self->soon.data = self->bell.data = self;
+    self->timer.data = self->soon.data = self;
     return self;
 }
 
@@ -164,8 +149,7 @@ static int refuse(int status, const char *message, kolk_error **ret_error) {
     return status;
 }
 
-static const kolk_host_ops ops = {
-    .size = sizeof ops, .watch = watch, .set_deadline = set_deadline, .post = post, .after_fork = after_fork};
+static const kolk_host_ops ops = {.size = sizeof ops, .watch = watch, .set_deadline = set_deadline, .post = post};
 
 int kolk_libev_attach(kolk_loop *loop, struct ev_loop *host, const kolk_guest_options *options, kolk_guest **ret_guest,
                       kolk_error **ret_error) {
@@ -175,17 +159,16 @@ int kolk_libev_attach(kolk_loop *loop, struct ev_loop *host, const kolk_guest_op
     if (self == NULL)
         return refuse(KOLK_ENOMEM, NULL, ret_error);
 
-    /* Before the guest's thread exists: what is sent earlier is lost. */
-    uint32_t way = options != NULL ? options->way : KOLK_GUEST_ANY;
-    if (way == KOLK_GUEST_ANY || way == KOLK_GUEST_THREAD)
-        ev_async_start(host, &self->bell);
+    /* Before there is a guest: what is sent earlier is lost. */
+    ev_async_start(host, &self->soon);
     kolk_guest *guest = NULL;
     int status = kolk_guest_new(loop, &ops, self, leave, options, &guest, ret_error);
     if (status < 0)
         return status;
     self->guest = guest;
-    if (kolk_guest_way(guest) != KOLK_GUEST_THREAD)
-        ev_async_stop(host, &self->bell);
+    int way = kolk_guest_way(guest);
+    if (way == KOLK_GUEST_FRAME || way == KOLK_GUEST_HANDLE)
+        ev_async_stop(host, &self->soon);
     *ret_guest = guest;
     return 0;
 }

@@ -5,7 +5,8 @@
  * is left; the base's time is not touched, because the program may rely on it.
  *
  * Threads: a base without locks cannot be called from another thread, and none tells whether it has them. So another thread
- * rings an eventfd that the base watches; the base's own thread activates an event, which costs no system call.
+ * rings an eventfd that the base watches; the base's own thread adds a timer without delay, which costs no system call. (An
+ * event that is activated by a callback runs in the same pass, before anything else is looked at.)
  *
  * libevent writes to stderr about descriptors that epoll refuses. So they are refused here, before it sees them. */
 #include "kolk/libevent.h"
@@ -26,7 +27,7 @@ struct stay {
     struct event_base *base;
     pthread_t thread; /* The one that runs the base. */
     struct event *timer;
-    struct event *soon;     /* Activated, never added. */
+    struct event *soon;     /* A timer without delay. */
     int has_bell;           /* Other threads post. */
     int bell;               /* An eventfd for them, or -1. */
     struct event *doorbell; /* Watches it. */
@@ -103,10 +104,10 @@ static int set_deadline(void *userdata, int64_t deadline_ns) {
 
 static int post(void *userdata) {
     struct stay *self = userdata;
+    static const struct timeval at_once = {0, 0};
     if (!pthread_equal(self->thread, pthread_self()))
         return eventfd_write(self->bell, 1) < 0 ? status_of(errno) : 0;
-    event_active(self->soon, EV_TIMEOUT, 1);
-    return 0;
+    return event_add(self->soon, &at_once) < 0 ? KOLK_ENOMEM : 0;
 }
 
 static void forget(struct stay *self, int fd) {

@@ -16,6 +16,7 @@ struct libevent_host {
 };
 
 struct call {
+    struct event *timer;
     void (*fn)(void *userdata);
     void *userdata;
 };
@@ -60,6 +61,7 @@ static void on_call(evutil_socket_t fd, short what, void *userdata) {
     (void)fd;
     (void)what;
     struct call call = *(struct call *)userdata;
+    event_free(call.timer);
     free(userdata);
     call.fn(call.userdata);
 }
@@ -69,10 +71,11 @@ static void host_call_later(void *host, int64_t delay_ns, void (*fn)(void *userd
     struct call *call = malloc(sizeof *call);
     if (call == NULL)
         abort();
-    *call = (struct call){fn, userdata};
+    *call = (struct call){event_new(self->base, -1, 0, on_call, call), fn, userdata};
     int64_t us = (delay_ns + 999) / 1000;
     struct timeval delay = {.tv_sec = (time_t)(us / 1000000), .tv_usec = (suseconds_t)(us % 1000000)};
-    if (event_base_once(self->base, -1, EV_TIMEOUT, on_call, call, &delay) < 0)
+    // Not event_base_once(): without a delay that would run in the same pass.
+    if (call->timer == NULL || event_add(call->timer, &delay) < 0)
         abort();
 }
 
