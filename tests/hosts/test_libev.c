@@ -4,6 +4,8 @@
 
 #include <ev.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -193,6 +195,20 @@ static void a_number_is_used_again(void **state) {
     end(&f);
 }
 
+/* libev has some functions of libevent's names. A plugin that would get half of each library says so, instead of crashing. */
+static void the_reactor_libevent_is_refused(void **state) {
+    (void)state;
+    char path[4096];
+    const kolk_reactor_ops *ops = NULL;
+    kolk_error *error = NULL;
+    snprintf(path, sizeof path, "%s/kolk-reactor-libevent.so", getenv("KOLK_TEST_MODULES"));
+    if (access(path, F_OK) < 0)
+        skip();
+    assert_int_equal(kolk_reactor_load(path, &ops, &error), KOLK_EPLUGIN);
+    assert_non_null(strstr(kolk_error_message(error), "cannot be used here"));
+    kolk_error_unref(error);
+}
+
 static void needs_an_ev_loop(void **state) {
     (void)state;
     kolk_loop *loop = NULL;
@@ -209,13 +225,10 @@ static void needs_an_ev_loop(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(everything_arrives_over_epoll),
-        cmocka_unit_test(everything_arrives_over_poll),
-        cmocka_unit_test(everything_arrives_over_select),
-        cmocka_unit_test(leaves_no_watcher),
-        cmocka_unit_test(a_closed_descriptor_is_given_up),
-        cmocka_unit_test(a_number_is_used_again),
-        cmocka_unit_test(needs_an_ev_loop),
+        cmocka_unit_test(everything_arrives_over_epoll),   cmocka_unit_test(everything_arrives_over_poll),
+        cmocka_unit_test(everything_arrives_over_select),  cmocka_unit_test(leaves_no_watcher),
+        cmocka_unit_test(a_closed_descriptor_is_given_up), cmocka_unit_test(a_number_is_used_again),
+        cmocka_unit_test(the_reactor_libevent_is_refused), cmocka_unit_test(needs_an_ev_loop),
     };
     return cmocka_run_group_tests_name("libev", tests, NULL, NULL);
 }
