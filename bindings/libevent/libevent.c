@@ -27,10 +27,12 @@ struct stay {
     struct event_base *base;
     pthread_t thread; /* The one that runs the base. */
     struct event *timer;
-    struct event *soon;     /* A timer without delay. */
+    struct event *soon;     /* Activated, or a timer without delay. */
     int has_bell;           /* Other threads post. */
     int bell;               /* An eventfd for them, or -1. */
     struct event *doorbell; /* Watches it. */
+    int in_turn;            /* The base has called us, and we the guest. */
+    int over;               /* It ended in there: freed when we are back. */
     int64_t deadline_ns;
     struct event **watches; /* By descriptor; NULL where none is watched. */
     size_t capacity;        /* Of watches. */
@@ -54,27 +56,35 @@ static int status_of(int number) {
     }
 }
 
-/* What is called back may end the stay: nothing of it is touched after the guest had its turn. */
+/* With fd -1 for other reasons than a descriptor. The guest may end its stay in there. */
+static void take_turn(struct stay *self, int fd, uint32_t events) {
+    self->in_turn = 1;
+    if (fd >= 0)
+        kolk_guest_ready(self->guest, fd, events);
+    else
+        kolk_guest_turn(self->guest);
+    self->in_turn = 0;
+    if (self->over)
+        free(self);
+}
 
 static void on_ready(evutil_socket_t fd, short what, void *userdata) {
     struct stay *self = userdata;
     uint32_t events = (what & EV_READ ? KOLK_EVENT_READ : 0u) | (what & EV_WRITE ? KOLK_EVENT_WRITE : 0u);
-    kolk_guest_ready(self->guest, (int)fd, events);
+    take_turn(self, (int)fd, events);
 }
 
 static void on_soon(evutil_socket_t fd, short what, void *userdata) {
     (void)fd;
     (void)what;
-    struct stay *self = userdata;
-    kolk_guest_turn(self->guest);
+    take_turn(userdata, -1, 0);
 }
 
 static void on_bell(evutil_socket_t fd, short what, void *userdata) {
     (void)what;
-    struct stay *self = userdata;
     eventfd_t rung;
     if (eventfd_read((int)fd, &rung) == 0)
-        kolk_guest_turn(self->guest);
+        take_turn(userdata, -1, 0);
 }
 
 static int start_timer(struct stay *self, int64_t delay_ns) {
@@ -90,7 +100,7 @@ static void on_timer(evutil_socket_t fd, short what, void *userdata) {
     int64_t left = self->deadline_ns - kolk_loop_time(self->loop);
     /* A turn too early is better than none. */
     if (left <= 0 || start_timer(self, left) < 0)
-        kolk_guest_turn(self->guest);
+        take_turn(self, -1, 0);
 }
 
 static int set_deadline(void *userdata, int64_t deadline_ns) {
@@ -107,7 +117,10 @@ static int post(void *userdata) {
     static const struct timeval at_once = {0, 0};
     if (!pthread_equal(self->thread, pthread_self()))
         return eventfd_write(self->bell, 1) < 0 ? status_of(errno) : 0;
-    return event_add(self->soon, &at_once) < 0 ? KOLK_ENOMEM : 0;
+    if (self->in_turn)
+        return event_add(self->soon, &at_once) < 0 ? KOLK_ENOMEM : 0;
+    event_active(self->soon, EV_TIMEOUT, 1);
+    return 0;
 }
 
 static void forget(struct stay *self, int fd) {
@@ -215,7 +228,10 @@ static void leave(void *userdata) {
     if (self->timer != NULL)
         event_free(self->timer);
     free(self->watches);
-    free(self);
+    if (self->in_turn)
+        self->over = 1;
+    else
+        free(self);
 }
 
 static int enter(kolk_loop *loop, struct event_base *base, int with_doorbell, struct stay **ret_self) {

@@ -54,7 +54,7 @@ WITH_HOST = {
     "host_wake": ("n=200 rounds=3", "native_ns wake_ns ratio allocations"),
     "idle": ("ms=300 conns=100", "cpu_ns switches"),
 }
-WAYS = {"sdl": ["thread"], "libevent": ["handle", "thread", "reactor", "plugin"]}
+WAYS = {"sdl": ["thread"], "epoll-edge": ["handle"], "libevent": ["handle", "thread", "reactor", "plugin"]}
 ALL_WAYS = ["handle", "thread", "reactor"]
 
 MAY_BE_ZERO = {"rss_b", "allocations", "switches"}

@@ -128,7 +128,7 @@ static void host_after_fork(void *host) {
 
 static const struct host libev = {
     .name = "libev",
-    .ways = 1 << KOLK_GUEST_HANDLE | 1 << KOLK_GUEST_THREAD | 1 << KOLK_GUEST_REACTOR,
+    .ways = 1 << KOLK_GUEST_FRAME | 1 << KOLK_GUEST_HANDLE | 1 << KOLK_GUEST_THREAD | 1 << KOLK_GUEST_REACTOR,
     .granularity = 1000000,
     .open = host_open,
     .close = host_close,

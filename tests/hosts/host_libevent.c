@@ -115,7 +115,7 @@ static void *host_native(void *host) {
 /* The clock of a base is a coarse one, of up to four milliseconds, and epoll counts in whole ones. */
 static struct host libevent = {
     .name = "libevent",
-    .ways = 1 << KOLK_GUEST_HANDLE | 1 << KOLK_GUEST_THREAD | 1 << KOLK_GUEST_REACTOR,
+    .ways = 1 << KOLK_GUEST_FRAME | 1 << KOLK_GUEST_HANDLE | 1 << KOLK_GUEST_THREAD | 1 << KOLK_GUEST_REACTOR,
     .granularity = 5000000,
     .open = host_open,
     .close = host_close,
