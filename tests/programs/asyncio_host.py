@@ -44,7 +44,7 @@ class Budget(ctypes.Structure):
 
 class HostOps(ctypes.Structure):
     _fields_ = [("size", ctypes.c_uint32), ("reserved", ctypes.c_uint32), ("watch", WATCH), ("set_deadline", SET_DEADLINE),
-                ("post", POST)]
+                ("post", POST), ("after_fork", POST)]
 
 
 class GuestOptions(ctypes.Structure):
