@@ -1,21 +1,13 @@
 /* crawl: fetches every page of a site, many at a time.
  *
- * One thread, and a task for each page in flight. A task reads like a blocking program: connect, send, receive, look for links.
- * While it waits the others run, and because only one runs at a time they share the frontier without a lock.
- *
- *     main task   takes pages from the frontier and starts a visit for each, as many as the semaphore allows
- *     visit       fetches a page in time, records what came of it, adds the links it found to the frontier
- *     fetch       the HTTP request of a visit, a task of its own so that it can be given up
- *     ticker      shows how far it is
- *
- * Ctrl-C rings a waker, which cancels the main task, which cancels the visits and waits until they have ended. */
+ * How that is done stands in crawl/crawler.c. This is the program around it: a loop that does nothing else, a task that shows
+ * how far it is, and a table in the end. Ctrl-C rings a waker, which cancels the crawl. */
+#include "crawl/crawler.h"
 #include "crawl/frontier.h"
-#include "crawl/http.h"
 #include "crawl/links.h"
 #include "crawl/options.h"
 #include "crawl/report.h"
 #include "crawl/site.h"
-#include "crawl/url.h"
 
 #include <kolk/kolk.h>
 
@@ -26,194 +18,24 @@
 #include <string.h>
 #include <unistd.h>
 
-struct crawl {
+struct program {
     const struct options *options;
-    struct origin origin;
-    struct page *start; /* The page it begins with. Borrowed from the frontier. */
-    struct frontier frontier;
-    TAILQ_HEAD(visits, visit) visits;
-    uint32_t in_flight;
+    struct crawler *crawler;
     kolk_loop *loop;
-    kolk_task *task;         /* The main task. */
-    kolk_semaphore *slots;   /* A permit for each page that may be fetched at once. */
-    kolk_semaphore *endings; /* A permit for each visit that has ended; where the main task waits for something to do. */
-    int64_t begin_ns;
-    int failure; /* Why the crawl itself cannot go on. */
     bool interrupted;
     bool on_terminal;
 };
 
-struct visit {
-    struct crawl *crawl;
-    struct page *page;
-    kolk_task *task;
-    struct http_response response;
-    TAILQ_ENTRY(visit) in_visits;
-};
-
-/* ---- one page ---- */
-
-static int fetch(void *userdata, void **ret_result) {
-    struct visit *visit = userdata;
-    kolk_error *error = NULL;
-    (void)ret_result;
-    int status = http_get(&visit->crawl->origin, visit->page->target, &visit->response, &error);
-    return status < 0 ? kolk_raise(error) : 0;
-}
-
-static kolk_error *timeout_error(int64_t timeout_ns) {
-    char message[64];
-    kolk_error *error;
-    snprintf(message, sizeof message, "not complete within %g s", (double)timeout_ns / 1e9);
-    kolk_error_new(KOLK_ETIMEDOUT, message, NULL, &error);
-    return error;
-}
-
-static int fetch_in_time(struct visit *visit, kolk_error **ret_error) {
-    int64_t timeout_ns = visit->crawl->options->timeout_ns;
-    kolk_task *task = NULL;
-    int status = kolk_create_task(visit->crawl->loop, fetch, visit, NULL, NULL, &task);
-    if (status == 0)
-        status = kolk_wait_for(kolk_task_as_future(task), timeout_ns, NULL);
-    if (task && !kolk_task_done(task)) {
-        /* There was no memory to wait with. The fetch uses the visit, so it must have ended first. */
-        kolk_task_cancel(task);
-        kolk_await(kolk_task_as_future(task), NULL);
-    }
-    /* A fetch that was given up has an error, too: that it was cancelled. */
-    kolk_error *error = kolk_task_error(task);
-    if (kolk_error_status(error) == status)
-        *ret_error = kolk_error_ref(error);
-    else
-        *ret_error = status == KOLK_ETIMEDOUT ? timeout_error(timeout_ns) : kolk_error_of(status);
-    kolk_task_unref(task);
-    return status;
-}
-
-static int follow_link(const char *url, void *userdata) {
-    struct visit *visit = userdata;
-    struct crawl *crawl = visit->crawl;
-    char *target;
-    int status = origin_target(&crawl->origin, url, &target);
-    if (status != 1)
-        return status;
-    bool is_redirect = visit->page->status >= 300;
-    status = is_redirect ? frontier_redirect(&crawl->frontier, visit->page, target)
-                         : frontier_link(&crawl->frontier, visit->page, target);
-    free(target);
-    return status;
-}
-
-static int follow_redirect(struct visit *visit, const char *page_url) {
-    char *url;
-    int status = url_join(page_url, visit->response.location, &url);
-    if (status != 1)
-        return status;
-    status = follow_link(url, visit);
-    free(url);
-    return status;
-}
-
-/* Adds what an answer leads to. Only pages that are there have links worth following. */
-static int follow(struct visit *visit) {
-    const struct http_response *response = &visit->response;
-    char *page_url;
-    int status = 0;
-    if (asprintf(&page_url, "http://%s%s", visit->crawl->origin.authority, visit->page->target) < 0)
-        return KOLK_ENOMEM;
-    if (response->status >= 300 && response->status < 400 && response->location)
-        status = follow_redirect(visit, page_url);
-    else if (response->status < 300 && response->is_html)
-        status = links_each(response->body, response->body_length, page_url, follow_link, visit);
-    free(page_url);
-    return status;
-}
-
-static int visit_page(void *userdata, void **ret_result) {
-    struct visit *visit = userdata;
-    struct crawl *crawl = visit->crawl;
-    int64_t begin_ns = kolk_loop_time(crawl->loop);
-    kolk_error *error = NULL;
-    (void)ret_result;
-    int status = fetch_in_time(visit, &error);
-    int64_t duration_ns = kolk_loop_time(crawl->loop) - begin_ns;
-    if (status == 0) {
-        frontier_answered(&crawl->frontier, visit->page, visit->response.status, visit->response.body_length, duration_ns);
-        status = follow(visit);
-        if (status < 0) {
-            crawl->failure = status;
-            kolk_task_cancel(crawl->task);
-        }
-    } else if (status != KOLK_ECANCELED) {
-        frontier_failed(&crawl->frontier, visit->page, error, visit->response.body_length, duration_ns);
-    }
-    kolk_error_unref(error);
-    return 0;
-}
-
-/* ---- all pages ---- */
-
-/* The destroy function of the visit's task: it runs however the task ends, also when it never began. */
-static void visit_end(void *userdata) {
-    struct visit *visit = userdata;
-    struct crawl *crawl = visit->crawl;
-    TAILQ_REMOVE(&crawl->visits, visit, in_visits);
-    crawl->in_flight--;
-    kolk_semaphore_release(crawl->slots);
-    kolk_semaphore_release(crawl->endings);
-    http_response_clear(&visit->response);
-    kolk_task_unref(visit->task);
-    free(visit);
-}
-
-/* Takes over a permit of the semaphore. */
-static int start_visit(struct crawl *crawl) {
-    /* The HTML parser runs on the task's stack. */
-    const kolk_task_options options = {.size = sizeof options, .name = "visit", .stack_size = 256 * 1024};
-    struct visit *visit = calloc(1, sizeof *visit);
-    if (!visit)
-        return KOLK_ENOMEM;
-    visit->crawl = crawl;
-    visit->page = frontier_next(&crawl->frontier);
-    TAILQ_INSERT_TAIL(&crawl->visits, visit, in_visits);
-    crawl->in_flight++;
-    return kolk_create_task(crawl->loop, visit_page, visit, visit_end, &options, &visit->task);
-}
-
-/* Inside the main task: returns when the last visit has ended, so that nobody uses the frontier any more. */
-static void cancel_visits(struct crawl *crawl) {
-    for (struct visit *visit = TAILQ_FIRST(&crawl->visits); visit; visit = TAILQ_NEXT(visit, in_visits))
-        kolk_task_cancel(visit->task);
-    while (crawl->in_flight > 0 && kolk_semaphore_acquire(crawl->endings) == 0)
-        ;
-}
-
-static int crawl_site(void *userdata, void **ret_result) {
-    struct crawl *crawl = userdata;
-    int status = 0;
-    (void)ret_result;
-    while (status == 0 && (frontier_has_next(&crawl->frontier) || crawl->in_flight > 0)) {
-        if (!frontier_has_next(&crawl->frontier)) {
-            status = kolk_semaphore_acquire(crawl->endings);
-            continue;
-        }
-        status = kolk_semaphore_acquire(crawl->slots);
-        if (status == 0)
-            status = start_visit(crawl);
-    }
-    if (status < 0)
-        cancel_visits(crawl);
-    return status;
-}
-
 static int tick(void *userdata, void **ret_result) {
-    struct crawl *crawl = userdata;
-    const int64_t period_ns = crawl->on_terminal ? INT64_C(100000000) : INT64_C(1000000000);
+    struct program *program = userdata;
+    const int64_t period_ns = program->on_terminal ? INT64_C(100000000) : INT64_C(1000000000);
+    struct crawler_progress progress;
     int status;
     (void)ret_result;
-    while ((status = kolk_sleep(period_ns)) == 0)
-        progress_print(stderr, crawl->on_terminal, &crawl->frontier, crawl->in_flight,
-                       kolk_loop_time(crawl->loop) - crawl->begin_ns);
+    while ((status = kolk_sleep(period_ns)) == 0) {
+        crawler_get_progress(program->crawler, &progress);
+        progress_print(stderr, program->on_terminal, &progress);
+    }
     return status;
 }
 
@@ -229,15 +51,15 @@ static void on_signal(int number) {
 }
 
 static void on_interrupt(void *userdata) {
-    struct crawl *crawl = userdata;
-    crawl->interrupted = true;
-    kolk_task_cancel(crawl->task);
+    struct program *program = userdata;
+    program->interrupted = true;
+    crawler_cancel(program->crawler);
 }
 
-static int catch_interrupts(struct crawl *crawl) {
+static int catch_interrupts(struct program *program) {
     /* Once: a second Ctrl-C ends the program the hard way. */
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART | (int)SA_RESETHAND};
-    int status = kolk_waker_new(crawl->loop, on_interrupt, crawl, NULL, &interrupt_bell);
+    int status = kolk_waker_new(program->loop, on_interrupt, program, NULL, &interrupt_bell);
     if (status < 0)
         return status;
     sigaction(SIGINT, &action, NULL);
@@ -265,21 +87,14 @@ static void print_exception(kolk_loop *loop, kolk_error *error, void *userdata) 
     fprintf(stderr, "crawl: %s\n", kolk_error_message(error));
 }
 
-static int run(struct crawl *crawl) {
-    kolk_loop *loop = crawl->loop;
-    int status = kolk_semaphore_new(loop, crawl->options->jobs, &crawl->slots);
+static int run(struct program *program) {
+    int status = catch_interrupts(program);
     if (status == 0)
-        status = kolk_semaphore_new(loop, 0, &crawl->endings);
+        status = kolk_create_task(program->loop, tick, program, NULL, NULL, NULL);
     if (status == 0)
-        status = catch_interrupts(crawl);
-    if (status == 0)
-        status = kolk_create_task(loop, tick, crawl, NULL, NULL, NULL);
-    if (status == 0)
-        status = kolk_create_task(loop, crawl_site, crawl, NULL, NULL, &crawl->task);
-    if (status == 0)
-        status = kolk_loop_run_until_complete(loop, kolk_task_as_future(crawl->task));
-    if (status == 0 && !crawl->interrupted)
-        status = crawl->failure ? crawl->failure : kolk_task_result(crawl->task, NULL);
+        status = kolk_loop_run_until_complete(program->loop, crawler_future(program->crawler));
+    if (status == 0 && !program->interrupted)
+        status = crawler_status(program->crawler);
     return status;
 }
 
@@ -290,73 +105,63 @@ static int write_json(FILE *file, const struct report *report, const struct fron
     return status;
 }
 
-static int present(struct crawl *crawl, const char *url, int64_t elapsed_ns, FILE *json) {
+static int present(struct program *program, const char *url, FILE *json) {
+    const struct frontier *frontier = crawler_frontier(program->crawler);
+    struct crawler_progress progress;
+    crawler_get_progress(program->crawler, &progress);
     const struct report report = {.url = url,
-                                  .reactor = kolk_loop_reactor(crawl->loop),
-                                  .jobs = crawl->options->jobs,
-                                  .interrupted = crawl->interrupted,
-                                  .elapsed_ns = elapsed_ns};
-    int exit_status = crawl->interrupted ? 130 : 0, status;
-    progress_clear(stderr, crawl->on_terminal);
-    if (crawl->start->state == PAGE_FAILED)
-        exit_status = complain(url, 0, kolk_error_ref(crawl->start->error));
-    else if ((status = report_print(stdout, &report, &crawl->frontier)) < 0)
+                                  .reactor = kolk_loop_reactor(program->loop),
+                                  .jobs = program->options->crawl.jobs,
+                                  .interrupted = program->interrupted,
+                                  .elapsed_ns = progress.elapsed_ns};
+    int exit_status = program->interrupted ? 130 : 0, status;
+    progress_clear(stderr, program->on_terminal);
+    if (frontier->pages->state == PAGE_FAILED)
+        exit_status = complain(url, 0, kolk_error_ref(frontier->pages->error));
+    else if ((status = report_print(stdout, &report, frontier)) < 0)
         exit_status = complain("the table", status, NULL);
-    if (json && (status = write_json(json, &report, &crawl->frontier)) < 0)
-        exit_status = complain(crawl->options->json, status, NULL);
+    if (json && (status = write_json(json, &report, frontier)) < 0)
+        exit_status = complain(program->options->json, status, NULL);
     return exit_status;
 }
 
-static int run_and_present(struct crawl *crawl, const char *url) {
-    const char *json_name = crawl->options->json;
+static int run_and_present(struct program *program, const char *url) {
+    const char *json_name = program->options->json;
     FILE *json = json_name ? fopen(json_name, "w") : NULL;
     if (json_name && !json) {
         fprintf(stderr, "crawl: %s: %s\n", json_name, strerror(errno));
         return 1;
     }
-    crawl->begin_ns = kolk_loop_time(crawl->loop);
-    int status = run(crawl);
+    int status = run(program);
     if (status == 0)
-        return present(crawl, url, kolk_loop_time(crawl->loop) - crawl->begin_ns, json);
+        return present(program, url, json);
     if (json)
         fclose(json);
     return complain(url, status, NULL);
 }
 
-/* Crawls what a URL leads to. Closes the loop, because that ends what is left, the ticker at least, while the memory of the
- * tasks is still there. */
+/* Crawls what a URL leads to. Closes the loop, because that ends the ticker while there is something to look at. */
 static int crawl_url(kolk_loop *loop, const struct options *options, const char *url) {
-    struct crawl crawl = {.options = options, .loop = loop, .on_terminal = isatty(STDERR_FILENO)};
-    const char *reason = NULL;
-    char *target = NULL;
-    int status = origin_parse(url, &crawl.origin, &target, &reason);
-    if (status == KOLK_EINVAL) {
-        fprintf(stderr, "crawl: %s: %s\n", url, reason);
-        return 2;
-    }
-    TAILQ_INIT(&crawl.visits);
-    frontier_init(&crawl.frontier, options->max_depth, options->max_pages);
-    if (status == 0)
-        status = frontier_start(&crawl.frontier, target, &crawl.start);
-    int exit_status = status == 0 ? run_and_present(&crawl, url) : complain(url, status, NULL);
+    struct program program = {.options = options, .loop = loop, .on_terminal = isatty(STDERR_FILENO)};
+    kolk_error *error = NULL;
+    int status = crawler_start(loop, &options->crawl, url, NULL, NULL, &program.crawler, &error);
+    if (status < 0)
+        return complain(url, status, error), status == KOLK_EINVAL ? 2 : 1;
+    int exit_status = run_and_present(&program, url);
     kolk_loop_close(loop);
     release_interrupts();
-    kolk_task_unref(crawl.task);
-    kolk_semaphore_unref(crawl.endings);
-    kolk_semaphore_unref(crawl.slots);
-    frontier_finish(&crawl.frontier);
-    free(target);
+    crawler_finish(program.crawler);
     return exit_status;
 }
 
 static int crawl_own_site(kolk_loop *loop, const struct options *options) {
     kolk_server *server = NULL;
     kolk_error *error = NULL;
-    char url[64];
-    int status = site_start(loop, &server, &error);
+    char url[site_url_size];
+    int status = site_start(loop, NULL, &server, &error);
     if (status < 0)
         return complain("cannot serve the embedded site", status, error);
-    snprintf(url, sizeof url, "http://127.0.0.1:%d/", kolk_server_port(server));
+    site_url(server, url);
     int exit_status = crawl_url(loop, options, url);
     kolk_server_unref(server);
     return exit_status;

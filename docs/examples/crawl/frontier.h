@@ -41,7 +41,7 @@ struct page {
 };
 
 struct frontier {
-    struct page *pages; /* The table, in the order in which pages were first seen. */
+    struct page *pages; /* The table, in the order in which pages were first seen: the start comes first. */
     STAILQ_HEAD(todo, page) todo;
     size_t todo_count;
     uint32_t max_depth;

@@ -4,7 +4,8 @@
 
 #include <stddef.h>
 
-/* Before the first page, and after the last. */
+/* Before the first page, and after the last, in a program that uses libxml for nothing else. A program that has libxml to share
+ * leaves both out. */
 void links_init(void);
 void links_finish(void);
 

@@ -75,16 +75,16 @@ static bool parse_option(int option, const char *value, struct options *options)
     switch (option) {
     case option_jobs:
         fine = parse_number("--jobs", value, 1, 10000, &number);
-        options->jobs = (uint32_t)number;
+        options->crawl.jobs = (uint32_t)number;
         return fine;
     case option_pages:
-        return parse_number("--max-pages", value, 1, UINT32_MAX, &options->max_pages);
+        return parse_number("--max-pages", value, 1, UINT32_MAX, &options->crawl.max_pages);
     case option_depth:
         fine = parse_number("--depth", value, 0, UINT32_MAX - 1, &number);
-        options->max_depth = (uint32_t)number;
+        options->crawl.max_depth = (uint32_t)number;
         return fine;
     case option_timeout:
-        return parse_seconds("--timeout", value, &options->timeout_ns);
+        return parse_seconds("--timeout", value, &options->crawl.timeout_ns);
     case option_json:
         options->json = value;
         return true;
@@ -111,8 +111,7 @@ int options_parse(int argc, char **argv, struct options *ret_options) {
         {"help", no_argument, NULL, option_help},
         {NULL, 0, NULL, 0},
     };
-    *ret_options = (struct options){
-        .jobs = 8, .max_pages = UINT64_MAX, .max_depth = UINT32_MAX - 1, .timeout_ns = INT64_C(10) * 1000000000};
+    *ret_options = (struct options){.crawl = crawler_defaults};
     bool fine = true;
     int option;
     while (fine && (option = getopt_long(argc, argv, "", known, NULL)) != -1) {

@@ -2,15 +2,12 @@
 #ifndef CRAWL_OPTIONS_H
 #define CRAWL_OPTIONS_H
 
-#include <stdint.h>
+#include "crawler.h"
 
 struct options {
-    uint32_t jobs;
-    uint64_t max_pages;
-    uint32_t max_depth;
+    struct crawler_options crawl;
     const char *reactor; /* NULL: kolk chooses. */
     const char *module;  /* A file with one more reactor, or NULL. */
-    int64_t timeout_ns;  /* For one page. */
     const char *json;    /* A file to write, or NULL. */
     const char *url;     /* NULL: the embedded site. */
 };

@@ -57,9 +57,7 @@ static struct tally count(const struct frontier *frontier) {
 
 static double seconds(int64_t nanoseconds) { return (double)nanoseconds / 1e9; }
 
-static double rate(const struct frontier *frontier, int64_t elapsed_ns) {
-    return elapsed_ns > 0 ? (double)(frontier->answered + frontier->failed) / seconds(elapsed_ns) : 0;
-}
+static double rate(uint64_t pages, int64_t elapsed_ns) { return elapsed_ns > 0 ? (double)pages / seconds(elapsed_ns) : 0; }
 
 static void print_bytes(FILE *out, uint64_t bytes) {
     static const char *const units[] = {"B", "kB", "MB", "GB", "TB"};
@@ -71,12 +69,13 @@ static void print_bytes(FILE *out, uint64_t bytes) {
 }
 
 /* On a terminal the line begins where the last one did, is cut at the edge instead of wrapped, and clears what was longer. */
-void progress_print(FILE *out, bool on_terminal, const struct frontier *frontier, uint32_t in_flight, int64_t elapsed_ns) {
-    fprintf(out, "%s%.1f s: %llu pages, ", on_terminal ? "\r\033[?7l" : "", seconds(elapsed_ns),
-            (unsigned long long)(frontier->answered + frontier->failed));
-    print_bytes(out, frontier->bytes);
-    fprintf(out, ", %u in flight, %zu to do, %llu errors, %.0f pages/s%s", in_flight, frontier->todo_count,
-            (unsigned long long)frontier->failed, rate(frontier, elapsed_ns), on_terminal ? "\033[K\033[?7h" : "\n");
+void progress_print(FILE *out, bool on_terminal, const struct crawler_progress *progress) {
+    fprintf(out, "%s%.1f s: %llu pages, ", on_terminal ? "\r\033[?7l" : "", seconds(progress->elapsed_ns),
+            (unsigned long long)progress->done);
+    print_bytes(out, progress->bytes);
+    fprintf(out, ", %u in flight, %llu to do, %llu errors, %.0f pages/s%s", progress->in_flight,
+            (unsigned long long)progress->to_do, (unsigned long long)progress->failed,
+            rate(progress->done, progress->elapsed_ns), on_terminal ? "\033[K\033[?7h" : "\n");
     fflush(out);
 }
 
@@ -146,7 +145,7 @@ int report_print(FILE *out, const struct report *self, const struct frontier *fr
     print_statuses(out, &tally);
     print_errors(out, &tally);
     fprintf(out, "elapsed     %.3f s\n", seconds(self->elapsed_ns));
-    fprintf(out, "rate        %.0f pages/s\n", rate(frontier, self->elapsed_ns));
+    fprintf(out, "rate        %.0f pages/s\n", rate(frontier->answered + frontier->failed, self->elapsed_ns));
     return print_times(out, frontier);
 }
 

@@ -2,6 +2,7 @@
 #ifndef CRAWL_REPORT_H
 #define CRAWL_REPORT_H
 
+#include "crawler.h"
 #include "frontier.h"
 
 #include <stdbool.h>
@@ -17,7 +18,7 @@ struct report {
 };
 
 /* Writes how far a crawl is. On a terminal the line replaces the one before; elsewhere it is one more line. */
-void progress_print(FILE *out, bool on_terminal, const struct frontier *frontier, uint32_t in_flight, int64_t elapsed_ns);
+void progress_print(FILE *out, bool on_terminal, const struct crawler_progress *progress);
 
 /* Takes the line away again, if there is one. */
 void progress_clear(FILE *out, bool on_terminal);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { last_number = 50 };
+enum { usual_numbers = 50 };
 
 static const int64_t millisecond = 1000000;
 
@@ -48,7 +48,7 @@ static int serve_index(kolk_stream *stream) {
 /* What comes after a number in the Collatz sequence; the cycles of the site come from here. */
 static unsigned successor(unsigned number) { return number % 2 == 0 ? number / 2 : 3 * number + 1; }
 
-static void write_number(FILE *page, unsigned number) {
+static void write_number(FILE *page, unsigned number, unsigned last_number) {
     fprintf(page, "<!doctype html><title>%u</title><h1>%u</h1><p>It can be divided by", number, number);
     for (unsigned divisor = 1; divisor <= number; divisor++)
         if (number % divisor == 0)
@@ -61,26 +61,39 @@ static void write_number(FILE *page, unsigned number) {
     fprintf(page, ".<p><a href='/number/%u#top'>Next</a>, or back to <a href='..'>all</a>.", number + 1);
 }
 
-static int serve_number(kolk_stream *stream, unsigned number) {
+static int serve_number(kolk_stream *stream, const struct site_options *site, unsigned number) {
+    int status = site->delay_ns > 0 ? kolk_sleep(site->delay_ns) : 0;
+    if (status < 0)
+        return status;
     char *text = NULL;
     size_t length;
     FILE *page = open_memstream(&text, &length);
     if (!page)
         return KOLK_ENOMEM;
-    write_number(page, number);
+    write_number(page, number, site->numbers);
     bool complete = !ferror(page);
     complete &= fclose(page) == 0 && text;
-    int status = complete ? answer_html(stream, "200 OK", text) : KOLK_ENOMEM;
+    status = complete ? answer_html(stream, "200 OK", text) : KOLK_ENOMEM;
     free(text);
     return status;
 }
 
-static int serve_text(kolk_stream *stream) {
-    char text[4 * last_number + 1];
+static int serve_text(kolk_stream *stream, unsigned last_number) {
+    char *text = malloc(12 * (size_t)last_number + 1);
     size_t used = 0;
+    if (!text)
+        return KOLK_ENOMEM;
     for (unsigned number = 1; number <= last_number; number++)
         used += (size_t)sprintf(text + used, "%u\n", number);
-    return answer(stream, "200 OK", "text/plain", text);
+    int status = answer(stream, "200 OK", "text/plain", text);
+    free(text);
+    return status;
+}
+
+static int serve_latest(kolk_stream *stream, unsigned last_number) {
+    char location[32];
+    snprintf(location, sizeof location, "/number/%u", last_number);
+    return redirect(stream, location);
 }
 
 static int serve_chunk(kolk_stream *stream, const char *text) {
@@ -122,13 +135,13 @@ static int serve_broken(kolk_stream *stream) {
 
 /* ---- the server ---- */
 
-static int serve_page(kolk_stream *stream, const char *path) {
+static int serve_page(kolk_stream *stream, const struct site_options *site, const char *path) {
     unsigned number;
     char end;
     if (strcmp(path, "/") == 0)
         return serve_index(stream);
-    if (sscanf(path, "/number/%u%c", &number, &end) == 1 && number >= 1 && number <= last_number)
-        return serve_number(stream, number);
+    if (sscanf(path, "/number/%u%c", &number, &end) == 1 && number >= 1 && number <= site->numbers)
+        return serve_number(stream, site, number);
     if (strcmp(path, "/about") == 0)
         return serve_about(stream);
     if (strcmp(path, "/slow") == 0)
@@ -136,9 +149,9 @@ static int serve_page(kolk_stream *stream, const char *path) {
     if (strcmp(path, "/broken") == 0)
         return serve_broken(stream);
     if (strcmp(path, "/numbers.txt") == 0)
-        return serve_text(stream);
+        return serve_text(stream, site->numbers);
     if (strcmp(path, "/latest") == 0)
-        return redirect(stream, "/number/50");
+        return serve_latest(stream, site->numbers);
     if (strcmp(path, "/loop/a") == 0)
         return redirect(stream, "b");
     if (strcmp(path, "/loop/b") == 0)
@@ -151,7 +164,6 @@ static int serve_page(kolk_stream *stream, const char *path) {
 static int serve_connection(kolk_stream *stream, void *userdata) {
     const void *request;
     char path[256] = "";
-    (void)userdata;
     int64_t length = kolk_stream_read_until(stream, "\r\n\r\n", 4, &request);
     if (length <= 0)
         return length == KOLK_EEOF ? 0 : (int)length;
@@ -160,9 +172,19 @@ static int serve_connection(kolk_stream *stream, void *userdata) {
         return KOLK_ENOMEM;
     int found = sscanf(head, "GET %255s HTTP/1.", path);
     free(head);
-    return found == 1 ? serve_page(stream, path) : answer_html(stream, "400 Bad Request", "");
+    return found == 1 ? serve_page(stream, userdata, path) : answer_html(stream, "400 Bad Request", "");
 }
 
-int site_start(kolk_loop *loop, kolk_server **ret_server, kolk_error **ret_error) {
-    return kolk_start_server(loop, serve_connection, NULL, NULL, "127.0.0.1", 0, NULL, ret_server, ret_error);
+int site_start(kolk_loop *loop, const struct site_options *options, kolk_server **ret_server, kolk_error **ret_error) {
+    struct site_options *site = malloc(sizeof *site);
+    if (!site)
+        return kolk_error_new(KOLK_ENOMEM, NULL, NULL, ret_error), KOLK_ENOMEM;
+    *site = options ? *options : (struct site_options){0};
+    if (site->numbers == 0)
+        site->numbers = usual_numbers;
+    return kolk_start_server(loop, serve_connection, site, free, "127.0.0.1", 0, NULL, ret_server, ret_error);
+}
+
+void site_url(const kolk_server *server, char ret_url[site_url_size]) {
+    snprintf(ret_url, site_url_size, "http://127.0.0.1:%d/", kolk_server_port(server));
 }

@@ -7,7 +7,26 @@
 
 #include <kolk/server.h>
 
-/* Serves the site on a free port of 127.0.0.1 until the server is closed. As kolk_start_server(). */
-int site_start(kolk_loop *loop, kolk_server **ret_server, kolk_error **ret_error);
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Zero in a member means as usual. */
+struct site_options {
+    uint32_t numbers; /* How many pages about numbers there are: 50, and ten others. */
+    int64_t delay_ns; /* How long each page of those takes to answer, so that there is something to watch: no time. */
+};
+
+/* Serves the site on a free port of 127.0.0.1 until the server is closed. As kolk_start_server(); options may be NULL. */
+int site_start(kolk_loop *loop, const struct site_options *options, kolk_server **ret_server, kolk_error **ret_error);
+
+enum { site_url_size = 32 };
+
+/* Writes the URL of its first page. */
+void site_url(const kolk_server *server, char ret_url[site_url_size]);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
