@@ -64,7 +64,7 @@ static int tell_what_is_ready(struct stay *stay) {
         struct watch *watch = &stay->watches[i];
         watch->ready = watch->fd < 0 ? 0 : events_of(g_source_query_unix_fd(&stay->source, watch->tag), watch->events);
     }
-    for (guint i = 0; status >= 0 && i < stay->watch_count && !g_source_is_destroyed(&stay->source); i++) {
+    for (guint i = 0; i < stay->watch_count && !g_source_is_destroyed(&stay->source); i++) {
         uint32_t ready = stay->watches[i].ready;
         stay->watches[i].ready = 0;
         if (ready)
@@ -83,7 +83,7 @@ static gboolean dispatch(GSource *source, GSourceFunc callback, gpointer userdat
         g_source_set_ready_time(source, -1);
         status = kolk_guest_turn(stay->guest);
     }
-    if (status >= 0 && !g_source_is_destroyed(source))
+    if (!g_source_is_destroyed(source))
         status = tell_what_is_ready(stay);
     return keep_after(status);
 }
