@@ -52,9 +52,18 @@ static uint32_t events_of(GIOCondition found, uint32_t watched) {
     return ((found & G_IO_IN ? KOLK_EVENT_READ : 0) | (found & G_IO_OUT ? KOLK_EVENT_WRITE : 0)) & watched;
 }
 
-/* On a wrong thread, or in a forked child, where nothing can be done, a source would be dispatched without end. */
-static gboolean keep_after(int status) {
-    return status == KOLK_ETHREAD || status == KOLK_EFORKED ? G_SOURCE_REMOVE : G_SOURCE_CONTINUE;
+/* In a forked child, where nothing can be done, a source would be dispatched without end. */
+static gboolean keep_after(int status) { return status == KOLK_EFORKED ? G_SOURCE_REMOVE : G_SOURCE_CONTINUE; }
+
+/* A turn for a source that is due. When another thread iterates the context now and then, it is left for kolk's own. */
+static int take_turn(struct stay *stay, GSource *source) {
+    gint64 due = g_source_get_ready_time(source);
+    /* Before the turn: what is asked for in it is for the next one. */
+    g_source_set_ready_time(source, -1);
+    int status = kolk_guest_turn(stay->guest);
+    if (status == KOLK_ETHREAD)
+        g_source_set_ready_time(source, due);
+    return status;
 }
 
 static int tell_what_is_ready(struct stay *stay) {
@@ -79,22 +88,17 @@ static gboolean dispatch(GSource *source, GSourceFunc callback, gpointer userdat
     int status = 0;
     (void)callback;
     (void)userdata;
-    if (deadline >= 0 && deadline <= g_source_get_time(source)) {
-        g_source_set_ready_time(source, -1);
-        status = kolk_guest_turn(stay->guest);
-    }
-    if (!g_source_is_destroyed(source))
+    if (deadline >= 0 && deadline <= g_source_get_time(source))
+        status = take_turn(stay, source);
+    if (status != KOLK_EFORKED && !g_source_is_destroyed(source))
         status = tell_what_is_ready(stay);
     return keep_after(status);
 }
 
 static gboolean dispatch_post(GSource *source, GSourceFunc callback, gpointer userdata) {
-    struct stay *stay = ((struct post_source *)source)->stay;
     (void)callback;
     (void)userdata;
-    /* Before the turn: what is posted during it is for the next one. */
-    g_source_set_ready_time(source, -1);
-    return keep_after(kolk_guest_turn(stay->guest));
+    return keep_after(take_turn(((struct post_source *)source)->stay, source));
 }
 
 static void finalize(GSource *source) { free(((struct stay *)source)->watches); }

@@ -533,6 +533,38 @@ static void a_context_of_another_thread_is_refused(void **state) {
     kolk_error_unref(error);
 }
 
+static void *iterate_here(void *userdata) {
+    struct stay *s = userdata;
+    for (int i = 0; i < 20; i++) {
+        g_main_context_iteration(s->context, FALSE);
+        g_usleep(500);
+    }
+    return NULL;
+}
+
+/* What another thread comes upon when it iterates the context now and then, it leaves for kolk's own thread. */
+static void what_another_thread_comes_upon_is_not_lost(void **state) {
+    struct stay *s = *state;
+    struct arrivals arrivals = {.stay = s};
+    struct posted_call call = {.arrivals = &arrivals};
+    pthread_t thread;
+    attach(s, G_PRIORITY_DEFAULT, 0);
+    kolk_loop_add_reader(s->f.loop, s->pair[1], receive, &arrivals, NULL);
+    kolk_loop_call_later(s->f.loop, MS, say, word(&s->f, "timer"), NULL, NULL);
+    kolk_loop_call_soon_threadsafe(s->f.loop, count_post, &call, NULL);
+    put_byte(s->pair[0]);
+
+    assert_int_equal(pthread_create(&thread, NULL, iterate_here, s), 0);
+    pthread_join(thread, NULL);
+    assert_int_equal(arrivals.received + arrivals.posted, 0);
+    assert_record(&s->f, "");
+
+    run_host(s, 10);
+    assert_int_equal(arrivals.received, 1);
+    assert_int_equal(arrivals.posted, 1);
+    assert_record(&s->f, "timer");
+}
+
 /* ---- all of them, in each way ---- */
 
 static const struct rule rules[] = {
@@ -548,6 +580,7 @@ static const struct rule rules[] = {
     RULE(the_context_may_go_first),
     RULE(null_is_the_default_context),
     RULE(a_context_of_another_thread_is_refused),
+    RULE(what_another_thread_comes_upon_is_not_lost),
 };
 
 int main(int argc, char **argv) {
