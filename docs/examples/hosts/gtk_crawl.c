@@ -192,7 +192,8 @@ static void on_clicked(GtkButton *button, gpointer data) {
 
 static gboolean on_terminate(gpointer data) {
     struct window *self = data;
-    gtk_window_close(GTK_WINDOW(self->window));
+    if (self->window)
+        gtk_window_close(GTK_WINDOW(self->window));
     return G_SOURCE_CONTINUE;
 }
 
@@ -254,7 +255,6 @@ static void show_window(struct window *self) {
     gtk_window_set_default_size(GTK_WINDOW(self->window), 960, 540);
     gtk_window_set_child(GTK_WINDOW(self->window), new_content(self));
     gtk_window_present(GTK_WINDOW(self->window));
-    g_unix_signal_add(SIGTERM, on_terminate, self);
 }
 
 static void on_activate(GApplication *application, gpointer data) {
@@ -277,6 +277,7 @@ static void on_window_removed(GtkApplication *application, GtkWindow *window, gp
     struct window *self = data;
     (void)application;
     (void)window;
+    self->window = NULL;
     crawler_finish(self->crawl.crawler);
     self->crawl.crawler = NULL;
 }
@@ -316,6 +317,7 @@ int main(int argc, char **argv) {
     struct window self = {0};
     self.application = new_application(&self);
     links_init();
+    g_unix_signal_add(SIGTERM, on_terminate, &self);
     int exit_status = g_application_run(G_APPLICATION(self.application), argc, argv);
     crawl_close(&self.crawl);
     links_finish();
