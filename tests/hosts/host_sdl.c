@@ -1,5 +1,6 @@
-/* SDL as a host, without a window: the dummy video driver. A loop of SDL_WaitEvent(), or of frames while a guest lives in it by
- * the frame. Timers and watches are the test's own, as a game would have them: SDL has neither on its thread. */
+/* SDL as a host, without a window: the dummy video driver, and a loop of SDL_WaitEvent(). Timers and watches are the test's
+ * own, as a game has them: SDL has none on the thread that takes events. The timers make the frames, too, when a guest lives by
+ * the frame. */
 #include "host.h"
 
 #include <kolk/sdl.h>
@@ -11,9 +12,8 @@
 #include <time.h>
 
 #define MS INT64_C(1000000)
-#define FRAME_NS (4 * MS) /* 250 Hz. */
 
-enum { GUESTS = 4, WATCHES = 8 };
+enum { WATCHES = 8 };
 
 struct timer {
     int64_t deadline_ns;
@@ -31,7 +31,6 @@ struct watch {
 struct sdl_host {
     struct timer *timers;
     struct watch watches[WATCHES];
-    kolk_guest *by_frame[GUESTS]; /* A reference of ours on each guest that lives by the frame. */
     int stopped;
 };
 
@@ -53,24 +52,14 @@ static void *host_open(void) {
 
 static void host_close(void *host) {
     struct sdl_host *self = host;
-    for (int i = 0; i < GUESTS; i++)
-        kolk_guest_unref(self->by_frame[i]);
     SDL_Quit();
     free(self);
 }
 
 static int host_attach(void *host, kolk_loop *loop, const kolk_guest_options *options, kolk_guest **ret_guest,
                        kolk_error **ret_error) {
-    struct sdl_host *self = host;
-    int status = kolk_sdl_attach(loop, options, ret_guest, ret_error);
-    if (status < 0 || kolk_guest_way(*ret_guest) != KOLK_GUEST_FRAME)
-        return status;
-    int free_place = 0;
-    while (self->by_frame[free_place] != NULL)
-        if (++free_place == GUESTS)
-            abort();
-    self->by_frame[free_place] = kolk_guest_ref(*ret_guest);
-    return status;
+    (void)host;
+    return kolk_sdl_attach(loop, options, ret_guest, ret_error);
 }
 
 /* ---- timers and watches ---- */
@@ -154,34 +143,8 @@ static void wait_and_handle(struct sdl_host *self) {
         (void)kolk_sdl_handle_event(&event);
 }
 
-/* Whether a guest was there that lives by the frame. One that has left is let go. */
-static int turn_guests(struct sdl_host *self) {
-    int turned = 0;
-    for (int i = 0; i < GUESTS; i++) {
-        if (self->by_frame[i] == NULL)
-            continue;
-        if (kolk_guest_turn(self->by_frame[i]) == KOLK_ECLOSED)
-            self->by_frame[i] = kolk_guest_unref(self->by_frame[i]);
-        else
-            turned = 1;
-    }
-    return turned;
-}
-
-static void sleep_until_next_frame(void) {
-    int64_t left_ns = FRAME_NS - now() % FRAME_NS;
-    nanosleep(&(struct timespec){.tv_nsec = left_ns}, NULL);
-}
-
 static void pass(struct sdl_host *self) {
-    SDL_Event event;
-    if (turn_guests(self)) {
-        while (SDL_PollEvent(&event) == 1)
-            (void)kolk_sdl_handle_event(&event);
-        sleep_until_next_frame();
-    } else {
-        wait_and_handle(self);
-    }
+    wait_and_handle(self);
     fire_timers(self);
     look_at_watches(self);
 }
@@ -207,7 +170,7 @@ int main(int argc, char **argv) {
     const struct host host = {
         .name = "sdl",
         .ways = 1u << KOLK_GUEST_FRAME | 1u << KOLK_GUEST_THREAD,
-        .granularity = FRAME_NS,
+        .granularity = MS,
         .open = host_open,
         .close = host_close,
         .attach = host_attach,

@@ -23,9 +23,11 @@ extern "C" {
 /**
  * Lets a loop live in the SDL program, on the thread that takes SDL's events.
  *
- * End the stay with kolk_guest_detach() before SDL_Quit(): the guest's thread must not find SDL half gone. If the program has a
- * filter or watch for events (SDL_SetEventFilter(), SDL_AddEventWatch()), it is called on the guest's thread, too, and must
- * neither detach a guest nor call kolk_sdl_handle_event().
+ * End the stay with kolk_guest_detach() before SDL_Quit(): the guest's thread must not find SDL half gone.
+ *
+ * A filter or watch that the program has set for events (SDL_SetEventFilter(), SDL_AddEventWatch()) is called on the guest's
+ * thread, too, and under a lock of SDL's: it must call nothing of kolk's but what may be called on any thread. An event that it
+ * drops is pushed again a little later, as when the queue is full; the loop's exception handler is told of it.
  *
  * @param loop       The loop.
  * @param options    NULL: all defaults. The way is #KOLK_GUEST_FRAME or #KOLK_GUEST_THREAD; #KOLK_GUEST_ANY is the latter.
