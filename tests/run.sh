@@ -20,7 +20,9 @@ esac
 # dpkg-dev tells meson where Debian keeps libraries.
 install_missing meson ninja-build dpkg-dev make gcc g++ clang libclang-rt-14-dev libc6-dev pkg-config binutils \
     gawk python3 doxygen valgrind libcmocka-dev libevent-dev libxml2-dev liburiparser-dev libjansson-dev uthash-dev \
-    nginx-light g++-aarch64-linux-gnu qemu-user
+    nginx-light g++-aarch64-linux-gnu qemu-user \
+    libsdl2-dev libsdl2-ttf-dev fonts-dejavu-core libgtk-4-dev qt6-base-dev qtbase5-dev libglib2.0-dev libuv1-dev libev-dev \
+    libsystemd-dev xvfb python3-pil tesseract-ocr
 
 if ! getent ahosts localhost >/dev/null; then
     printf 'The tests look up localhost, which has no address here. Add to /etc/hosts: 127.0.0.1 localhost\n' >&2

@@ -11,11 +11,14 @@ import re
 import sys
 import time
 
+from PIL import Image
+
 from window import Program, Screen, find_bar, read_text, wait_for
 
 PATIENCE_S = 120
 # Looks at the window before the end, after which one must have shown the bar on its way.
 LOOKS = 8
+PAGE_WIDTH = 720
 
 
 def watch_until_done(program, screen):
@@ -88,8 +91,10 @@ def check(command, picture_file):
 
 
 def save(picture, file):
-    """As a small file: a picture for a page needs no more than 64 colours."""
-    picture.quantize(64, dither=0).save(file, optimize=True)
+    """As a small file: as wide as a page shows it, in 256 colours."""
+    height = picture.height * PAGE_WIDTH // picture.width
+    small = picture.resize((PAGE_WIDTH, height), Image.LANCZOS)
+    small.quantize(256, method=Image.FASTOCTREE, dither=Image.Dither.NONE).save(file, optimize=True)
 
 
 def check_and_print(command, picture_file=None):
