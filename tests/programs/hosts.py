@@ -4,7 +4,7 @@
     hosts.py --pictures FOLDER NAME PROGRAM ...   checks several, and keeps their pictures, for the documentation
 
 Each runs on an X server of its own that has no screen. What the program prints is held against what is to be seen: a bar that
-grows and is full in the end, and the count of pages, which tesseract reads.
+is seen on its way and is full in the end, and the count of pages, which tesseract reads.
 """
 import os
 import re
@@ -36,8 +36,7 @@ def watch_until_done(program, screen):
 
 
 def check_way(shares):
-    if shares != sorted(shares):
-        yield f"the bar went back: {shares}"
+    """It may go back a little, when a page leads to many that were not known."""
     if len(shares) >= LOOKS and not any(0 < share < 1 for share in shares):
         yield f"the bar was never seen on its way: {shares}"
 

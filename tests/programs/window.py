@@ -1,5 +1,6 @@
 """A program with a window, on a screen of its own, and what can be seen there."""
 import os
+import pathlib
 import re
 import selectors
 import signal
@@ -11,6 +12,8 @@ from PIL import Image, ImageChops, ImageGrab, ImageOps
 
 FULL = (0x2E, 0xC4, 0xB6)   # What is done, in the bar.
 EMPTY = (0x24, 0x32, 0x3F)  # What is not.
+
+SUPPRESSIONS = pathlib.Path(__file__).resolve().parent / "windows.supp"
 
 
 class Screen:
@@ -53,7 +56,8 @@ class Program:
         environment.update({
             "DISPLAY": screen.name, "HOME": self.folder.name, "XDG_RUNTIME_DIR": self.folder.name, "LC_ALL": "C.UTF-8",
             "GDK_BACKEND": "x11", "GSK_RENDERER": "cairo", "GSETTINGS_BACKEND": "memory", "GTK_A11Y": "none",
-            "QT_QPA_PLATFORM": "xcb", "SDL_VIDEODRIVER": "x11", "LIBGL_ALWAYS_SOFTWARE": "1"})
+            "QT_QPA_PLATFORM": "xcb", "SDL_VIDEODRIVER": "x11", "LIBGL_ALWAYS_SOFTWARE": "1",
+            "LSAN_OPTIONS": f"print_suppressions=0:suppressions={SUPPRESSIONS}"})
         self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=self.stderr)
         self.printed = b""
