@@ -20,6 +20,7 @@ class mutex {
     }
 
   private:
+    friend class condition;
     pthread_mutex_t native_ = PTHREAD_MUTEX_INITIALIZER;
 };
 
