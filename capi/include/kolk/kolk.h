@@ -28,6 +28,7 @@
 #include <kolk/stream.h>
 #include <kolk/task.h>
 #include <kolk/task_group.h>
+#include <kolk/thread_future.h>
 #include <kolk/timer.h>
 #include <kolk/waker.h>
 #include <kolk/watchdog.h>

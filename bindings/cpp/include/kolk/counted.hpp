@@ -52,9 +52,10 @@ Owner share(typename Owner::object *borrowed) noexcept {
 /* Those that need no more than an owner; their functions are those of C. */
 using completion_queue = counted<kolk_completion_queue, kolk_completion_queue_ref, kolk_completion_queue_unref>; /**< */
 using coroutine = counted<kolk_coroutine, kolk_coroutine_ref, kolk_coroutine_unref>;                             /**< */
-using handle = counted<kolk_handle, kolk_handle_ref, kolk_handle_unref>; /**< A scheduled call. */
-using timer = counted<kolk_timer, kolk_timer_ref, kolk_timer_unref>;     /**< */
-using waker = counted<kolk_waker, kolk_waker_ref, kolk_waker_unref>;     /**< */
+using handle = counted<kolk_handle, kolk_handle_ref, kolk_handle_unref>;                             /**< A scheduled call. */
+using thread_future = counted<kolk_thread_future, kolk_thread_future_ref, kolk_thread_future_unref>; /**< */
+using timer = counted<kolk_timer, kolk_timer_ref, kolk_timer_unref>;                                 /**< */
+using waker = counted<kolk_waker, kolk_waker_ref, kolk_waker_unref>;                                 /**< */
 
 } // namespace kolk
 
