@@ -2,6 +2,8 @@
 
 #include "capi/check.hh"
 #include "core/error.hh"
+#include "core/future/wrap_thread_future.hh"
+#include "core/task/run_threadsafe.hh"
 
 using namespace kolk;
 
@@ -101,6 +103,30 @@ int kolk_thread_future_add_done_callback(kolk_thread_future *self, kolk_thread_f
     if (status == 0)
         status = self->add_callback(fn, userdata, destroy);
     return status < 0 ? refuse(status, destroy, userdata) : 0;
+}
+
+int kolk_wrap_thread_future(kolk_loop *loop, kolk_thread_future *thread_future, kolk_future **ret_future) noexcept {
+    int status = thread_future && ret_future ? check_open(loop) : int(KOLK_EINVAL);
+    if (status == 0)
+        status = check_process(thread_future);
+    return status < 0 ? status : wrap_thread_future(*loop, *thread_future, *ret_future);
+}
+
+int kolk_run_threadsafe(kolk_loop *loop, kolk_coroutine_fn fn, void *userdata, kolk_destroy_fn destroy,
+                        const kolk_task_options *options, kolk_thread_future **ret_future) noexcept {
+    task_plan plan{options, __builtin_return_address(0)};
+    bool valid = loop && fn && valid_options(options) && !(options && options->group);
+    int status = valid ? loop->check_process() : int(KOLK_EINVAL);
+    kolk_thread_future *made;
+    if (status == 0)
+        status = run_threadsafe(*loop, fn, userdata, destroy, plan, made);
+    if (status < 0)
+        return refuse(status, destroy, userdata);
+    if (ret_future)
+        *ret_future = made;
+    else
+        made->unref();
+    return 0;
 }
 
 } // extern "C"

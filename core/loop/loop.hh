@@ -65,6 +65,7 @@ struct kolk_loop final {
     /* The same for what outlives the loop: references, results. */
     [[nodiscard]] int check_thread() const noexcept { return kolk::this_thread.token == thread_ ? 0 : why_not_here(); }
     [[nodiscard]] int check_process() const noexcept { return forks_ == kolk::fork_count() ? 0 : int(KOLK_EFORKED); }
+    [[nodiscard]] uint64_t thread() const noexcept { return thread_; } /* its token */
     [[nodiscard]] bool closed() const noexcept { return closed_.load(std::memory_order_acquire); }
     [[nodiscard]] bool closing() const noexcept { return closing_; }
     [[nodiscard]] bool running() const noexcept { return running_; }

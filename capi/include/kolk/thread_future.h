@@ -4,11 +4,17 @@
  *
  * There are two kinds of futures, and they are not to be confused. A #kolk_future belongs to a loop: tasks await it, and
  * nothing about it blocks. A #kolk_thread_future belongs to nobody: any thread makes one, finishes it, asks for its result and
- * blocks until that is there. The first is asyncio's, the second is the one of concurrent.futures, and so are the names.
+ * blocks until that is there. The first is asyncio's, the second is the one of concurrent.futures, and so are the names. Two
+ * bridges lead from one to the other:
+ *
+ * - kolk_wrap_thread_future(): a loop waits for what a thread does, without blocking;
+ * - kolk_run_threadsafe(): a thread starts a task on a loop, and may block until it has ended.
  *
  * Where a thread may block: nowhere inside a loop. From a callback, task or destroy function that a loop of this thread is
  * running, a wait with a timeout of more than 0 returns #KOLK_EBUSY, whether the future is done or not, because the loop could
- * not turn meanwhile. What cannot be seen is a thread that waits for another one which waits for the first.
+ * not turn meanwhile; there, wrap the future and await it. The same from outside of the loop, if the future is pending and a
+ * task of that loop is to finish it: nobody would run the task. What cannot be seen is a thread that waits for another one
+ * which waits for the first.
  */
 #ifndef KOLK_THREAD_FUTURE_H
 #define KOLK_THREAD_FUTURE_H
@@ -154,6 +160,52 @@ KOLK_API kolk_error *kolk_thread_future_error(kolk_thread_future *self) KOLK_NOE
  */
 KOLK_API int kolk_thread_future_add_done_callback(kolk_thread_future *self, kolk_thread_future_fn fn, void *userdata,
                                                   kolk_destroy_fn destroy) KOLK_NOEXCEPT;
+
+/**
+ * A future of a loop that ends as @p thread_future does: asyncio.wrap_future(). It is done on the loop's thread, which is woken
+ * up for that; at once if @p thread_future is done.
+ *
+ * Cancelling it cancels @p thread_future too, and its callbacks are called inside of that; if that is running it goes on, and
+ * the returned future is cancelled all the same. The other way round, a cancelled @p thread_future leaves the returned one
+ * cancelled. When the loop is closed, the returned future is cancelled, and @p thread_future is left alone. The returned future
+ * need not be kept for its callbacks to be called.
+ *
+ * @param loop           Whose future it will be.
+ * @param thread_future  @ref borrowed: referenced until the returned future is gone, for a result stays its own.
+ * @param ret_future     Receives the future. @ref owned_by_caller.
+ * @return 0; #KOLK_ENOMEM, #KOLK_EINVAL, #KOLK_ECLOSED, #KOLK_ETHREAD, #KOLK_EFORKED.
+ * @threads{loop} @since 0.1
+ */
+KOLK_API int kolk_wrap_thread_future(kolk_loop *loop, kolk_thread_future *thread_future,
+                                     kolk_future **ret_future) KOLK_NOEXCEPT;
+
+/**
+ * Starts a task on a loop, from any thread, and returns a future to wait for it with: asyncio.run_coroutine_threadsafe(). The
+ * loop is woken up if it sleeps. Tasks and calls of one thread arrive in their order, those of kolk_loop_call_soon_threadsafe()
+ * among them.
+ *
+ * Cancelling the returned future ends it at once, and has the task cancelled on the loop's thread, or not made. When the loop
+ * is closed first, the returned future is cancelled, or ends as the task does that was cancelled for it: whoever blocks on it
+ * goes on. Dropping it cancels nothing; if nobody has it or a callback on it when the task fails, the loop's exception handler
+ * is told. A task that cannot be made leaves the reason as its error.
+ *
+ * The caller holds a reference to the loop, or knows by other means that it still exists. The returned future may outlive the
+ * loop, but not what the userdata of the loop's allocator points to, where its memory is from.
+ *
+ * @param loop        Where the task runs.
+ * @param fn          Its body.
+ * @param userdata    Handed to @p fn. @ref owned_by_callee through @p destroy.
+ * @param destroy     May be NULL. Called on the loop's thread, when the task has ended or will not be made; or on this one when
+ *                    this call fails.
+ * @param options     NULL: all defaults. Copied. kolk_task_options::group must be NULL. The result is the returned future's:
+ *                    kolk_task_options::destroy_result is called when that is gone, on the thread that drops it; or on the
+ *                    loop's, if it was done before the task.
+ * @param ret_future  Receives the future; NULL when not needed. @ref owned_by_caller.
+ * @return 0; #KOLK_ENOMEM, #KOLK_EINVAL, #KOLK_ECLOSED, #KOLK_EFORKED.
+ * @threads{any} @since 0.1
+ */
+KOLK_API int kolk_run_threadsafe(kolk_loop *loop, kolk_coroutine_fn fn, void *userdata, kolk_destroy_fn destroy,
+                                 const kolk_task_options *options, kolk_thread_future **ret_future) KOLK_NOEXCEPT;
 
 #ifdef __cplusplus
 }
