@@ -1,8 +1,11 @@
 /* A sleep of one's own, on a future that a thread finishes: asleep [--naive] [--unit MS].
  *
  * Each asleep() starts a thread that sleeps and then finishes the future. A future belongs to the loop's thread: finishing it
- * from another one is refused, and whoever waits for it waits for ever (--naive). The thread must ask the loop to do it, with
- * kolk_loop_call_soon_threadsafe(), which also wakes the loop up. Five at once take as long as one. */
+ * from another one is refused, and whoever waits for it waits for ever (--naive). The thread must have the loop do it, by a
+ * task that it starts there with kolk_run_threadsafe(), which also wakes the loop up. Five at once take as long as one.
+ *
+ * That is the long way, to see what happens. For one call kolk_loop_call_soon_threadsafe() is enough; and with a
+ * kolk_thread_future, which any thread finishes and kolk_wrap_thread_future() lets a task await, nothing has to be asked. */
 #include "start.h"
 
 #include <pthread.h>
@@ -26,7 +29,10 @@ struct sleeper {
     int status; /* What the thread was told. Read when it has ended. */
 };
 
-static void wake(void *userdata) { kolk_future_set_result(userdata, NULL, NULL); }
+static int wake(void *userdata, void **ret_result) {
+    (void)ret_result;
+    return kolk_future_set_result(userdata, NULL, NULL);
+}
 
 static void drop(void *userdata) { kolk_future_unref(userdata); }
 
@@ -36,8 +42,8 @@ static void *sleep_in_thread(void *userdata) {
     nanosleep(&delay, NULL);
     if (self->naive)
         self->status = kolk_future_set_result(self->future, NULL, NULL);
-    else /* The reference goes along: the sleeper may be gone before the call is made. */
-        self->status = kolk_loop_call_soon_threadsafe(self->loop, wake, self->future, drop);
+    else /* The reference goes along: the sleeper may be gone before the task begins. */
+        self->status = kolk_run_threadsafe(self->loop, wake, self->future, drop, NULL, NULL);
     return NULL;
 }
 
