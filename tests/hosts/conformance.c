@@ -279,8 +279,8 @@ void for_each_stay(const struct host *host, void (*fn)(void *context, uint32_t w
         fn(context, KOLK_GUEST_REACTOR, reactor_of_host(host));
 }
 
-static const struct host_rules *const all_rules[] = {&time_rules,   &io_rules,  &wake_rules,   &budget_rules,
-                                                     &nested_rules, &end_rules, &misuse_rules, &fork_rules};
+static const struct host_rules *const all_rules[] = {&time_rules, &io_rules,     &wake_rules,  &budget_rules, &nested_rules,
+                                                     &end_rules,  &misuse_rules, &mixed_rules, &fork_rules};
 
 struct plan {
     const struct host *host;

@@ -48,7 +48,7 @@ enum {
     NEEDS_FORK = 2,     /* A host that survives a fork, and a build that does. */
     NEEDS_SILENCE = 4,  /* Not in way FRAME, where the host wakes every two milliseconds. */
     NEEDS_NOBODY = 8,   /* The host alone, once: the rule brings its guests. */
-    NEEDS_DETACHED = 16 /* A loop that can be run without its host. */
+    NEEDS_DETACHED = 16 /* A loop that can wait without its host. */
 };
 
 struct host_rule {
@@ -71,7 +71,7 @@ struct host_rules {
 };
 
 extern const struct host_rules time_rules, io_rules, wake_rules, budget_rules, nested_rules, end_rules, misuse_rules,
-    fork_rules, together_rules;
+    fork_rules, mixed_rules, together_rules;
 
 /* A callback: one of those that are waited for has come. On the host's thread. */
 void arrive(void *visit);

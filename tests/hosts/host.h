@@ -47,8 +47,8 @@ struct host {
     void *(*native)(void *self);
 };
 
-/* Returns how many rules failed. Arguments: a pattern that selects tests by name, "*thread*timer*", and one that leaves out some of
- * those. */
+/* Returns how many rules failed. Arguments: a pattern that selects tests by name, "*thread*timer*", and one that leaves out
+ * some of those. */
 int run_conformance(const struct host *host, int argc, char **argv);
 
 #ifdef __cplusplus
