@@ -82,10 +82,10 @@ static void tick(void *userdata) {
 static void wait_here(struct answer *answer, int (*run)(kolk_loop *loop, kolk_future *future)) {
     kolk_loop *loop = answer->v->f.loop;
     kolk_future *future = NULL;
+    answer->status = kolk_loop_call_later(loop, MS, tick, answer, NULL, NULL);
     answer->due = kolk_loop_time(loop) + 5 * MS;
-    answer->status = kolk_sleep_async(loop, 5 * MS, &future);
     if (answer->status == 0)
-        answer->status = kolk_loop_call_later(loop, MS, tick, answer, NULL, NULL);
+        answer->status = kolk_sleep_async(loop, 5 * MS, &future);
     if (answer->status == 0)
         answer->status = run(loop, future);
     answer->came = kolk_loop_time(loop);
