@@ -22,7 +22,7 @@ install_missing meson ninja-build dpkg-dev make gcc g++ clang libclang-rt-14-dev
     gawk python3 doxygen valgrind libcmocka-dev libevent-dev libxml2-dev liburiparser-dev libjansson-dev uthash-dev \
     nginx-light g++-aarch64-linux-gnu qemu-user \
     libsdl2-dev libsdl2-ttf-dev fonts-dejavu-core libgtk-4-dev qt6-base-dev qtbase5-dev libglib2.0-dev libuv1-dev libev-dev \
-    libsystemd-dev xvfb python3-pil tesseract-ocr
+    libsystemd-dev python3-uvloop xvfb python3-pil tesseract-ocr
 
 if ! getent ahosts localhost >/dev/null; then
     printf 'The tests look up localhost, which has no address here. Add to /etc/hosts: 127.0.0.1 localhost\n' >&2

@@ -211,8 +211,9 @@ void detach(void *userdata) {
 /* A callback of the loop ends the stay; nothing stays among the parent's children. */
 void detached_by_a_callback(fixture &f) {
     assert_int_equal(kolk_loop_call_later(f.loop, ms, detach, &f, nullptr, nullptr), 0);
-    say_later(f, 20, "not said");
-    run_host(40);
+    run_host_until(f, "detach");
+    say_later(f, 1, "not said");
+    run_host(20);
     assert_string_equal(f.record.c_str(), "detach");
     assert_int_equal(f.parent->children().size(), 0);
 }
