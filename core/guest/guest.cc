@@ -89,7 +89,7 @@ void kolk_guest::leave() noexcept {
     if (way_ == KOLK_GUEST_THREAD) {
         call_thread_back();
         thread_.end();
-        owner->selector().set_waiter(nullptr, nullptr);
+        owner->selector().set_waiter(nullptr, nullptr, nullptr);
     }
     if (way_ == KOLK_GUEST_REACTOR) {
         if (&owner->selector().ops() == &host_reactor)
@@ -240,8 +240,9 @@ void kolk_guest::tell_deadline(int64_t deadline) noexcept {
 
 void kolk_guest::report_failure() noexcept {
     int status = std::exchange(failure_, 0);
-    error *what = make_error(status, 0, nullptr, "the host of a loop on the reactor '%s' refused to be told what to wait for: %s",
-                             owner->selector().ops().name, status_message(status));
+    error *what =
+        make_error(status, 0, nullptr, "the host of a loop on the reactor '%s' refused to be told what to wait for: %s",
+                   owner->selector().ops().name, status_message(status));
     owner->report(*what);
     kolk::unref(what);
 }
@@ -258,16 +259,19 @@ int kolk_guest::start_thread() noexcept {
         },
         this,
     });
-    /* A reactor that cannot be told anything while somebody waits gets the thread out of the way first. Then the turn is missing
-     * that lets it go again. */
+    /* A reactor that cannot be told anything while somebody waits gets the thread out of the way first. Then the turn is
+     * missing that lets it go again; not before the reactor was told, as a host that refuses the turn has the thread go at
+     * once. */
     if (status == 0 && !(owner->selector().ops().caps & KOLK_REACTOR_WAIT_ANYWHERE))
         owner->selector().set_waiter(
             [](void *self) {
                 auto &mine = *static_cast<guest *>(self);
-                if (mine.thread_.now() == wait_thread::state::parked)
-                    return;
+                mine.disturbed_ |= mine.thread_.now() != wait_thread::state::parked;
                 mine.call_thread_back();
-                if (mine.turns_ == 0 || mine.owner->host_sleeps())
+            },
+            [](void *self) {
+                auto &mine = *static_cast<guest *>(self);
+                if (std::exchange(mine.disturbed_, false) && (mine.turns_ == 0 || mine.owner->host_sleeps()))
                     mine.request_turn();
             },
             this);
@@ -287,7 +291,8 @@ void kolk_guest::call_thread_back() noexcept {
 int kolk_guest::renew_host() noexcept {
     if (way_ == KOLK_GUEST_THREAD)
         thread_.begin_anew();
-    /* The handle is about to be another file behind the same number: while it is the old one, the host can still let go of it. */
+    /* The handle is about to be another file behind the same number: while it is the old one, the host can still let go of it.
+     */
     if (way_ == KOLK_GUEST_HANDLE && !muted_)
         muted_ = ops_.watch(userdata_, handle_, 0) >= 0;
     return ops_.after_fork ? ops_.after_fork(userdata_) : 0;

@@ -1,8 +1,8 @@
 /* A loop as the guest of another one.
  *
- * All a guest does is to have the host turn the loop whenever that would make progress. What it must know for that it is told by
- * the loop, which calls plan() whenever control is with the host and something has changed. Of what it told the host it keeps as
- * much as is needed to tell it no more often than necessary:
+ * All a guest does is to have the host turn the loop whenever that would make progress. What it must know for that it is told
+ * by the loop, which calls plan() whenever control is with the host and something has changed. Of what it told the host it
+ * keeps as much as is needed to tell it no more often than necessary:
  *
  *   frame    nothing: the host comes by itself
  *   handle   nothing: the descriptor tells the truth
@@ -64,10 +64,11 @@ struct kolk_guest final : kolk::counted, kolk::resource {
     const uint32_t way_;
     int handle_ = -1;
     bool left_ = false;
-    bool muted_ = false;        /* the handle */
-    uint32_t turns_ = 0;        /* within each other */
-    int failure_ = 0;           /* of the host, not reported yet */
-    int64_t told_ = INT64_MAX;  /* the deadline the host has, or until when the thread waits */
+    bool muted_ = false;       /* the handle */
+    bool disturbed_ = false;   /* the thread, for something the reactor has to be told */
+    uint32_t turns_ = 0;       /* within each other */
+    int failure_ = 0;          /* of the host, not reported yet */
+    int64_t told_ = INT64_MAX; /* the deadline the host has, or until when the thread waits */
     std::atomic<bool> posted_{false};
     kolk::wait_thread thread_;
 };

@@ -48,16 +48,18 @@ struct kolk_selector final {
     [[nodiscard]] int collect(int64_t timeout_ns, kolk_ready *ret_ready, uint32_t capacity) noexcept {
         call_back_waiter();
         int count = ops_->collect(state_, timeout_ns, ret_ready, capacity);
+        dismiss_waiter();
         return count >= 0 ? count : failed(-count);
     }
     [[nodiscard]] int wait(int64_t timeout_ns) noexcept;
     [[nodiscard]] int get_fd() noexcept;
 
-    /* For a reactor that cannot be used while another thread waits on it: called before each use, to end that wait. nullptr: no
-     * such thread. */
-    void set_waiter(void (*call_back)(void *), void *userdata) noexcept {
+    /* For a reactor that cannot be used while another thread waits on it: called before each use, to end that wait, and after
+     * it. nullptr: no such thread. */
+    void set_waiter(void (*call_back)(void *), void (*dismiss)(void *), void *userdata) noexcept {
         call_back_ = call_back;
-        call_back_userdata_ = userdata;
+        dismiss_ = dismiss;
+        waiter_userdata_ = userdata;
     }
 
     /* In a forked child: new kernel objects, and everything is watched again. */
@@ -92,11 +94,17 @@ struct kolk_selector final {
     [[nodiscard]] static int failed(int number) noexcept;
     void call_back_waiter() noexcept {
         if (call_back_) [[unlikely]]
-            call_back_(call_back_userdata_);
+            call_back_(waiter_userdata_);
+    }
+    void dismiss_waiter() noexcept {
+        if (dismiss_) [[unlikely]]
+            dismiss_(waiter_userdata_);
     }
     int watch(int fd, uint32_t events, uint32_t generation) noexcept {
         call_back_waiter();
-        return ops_->watch(state_, fd, events, uint64_t(generation) << 32 | uint32_t(fd));
+        int status = ops_->watch(state_, fd, events, uint64_t(generation) << 32 | uint32_t(fd));
+        dismiss_waiter();
+        return status;
     }
     [[nodiscard]] bool forked() const noexcept { return forks_ != kolk::fork_count(); }
 
@@ -104,7 +112,8 @@ struct kolk_selector final {
     const kolk_reactor_ops *ops_ = nullptr;
     void *state_ = nullptr;
     void (*call_back_)(void *) = nullptr;
-    void *call_back_userdata_ = nullptr;
+    void (*dismiss_)(void *) = nullptr;
+    void *waiter_userdata_ = nullptr;
     bool closed_ = false;
     int64_t closed_at_ = 0;
     kolk::selector_slot **pages_ = nullptr; /* capacity_ / page_size of them, all there */
