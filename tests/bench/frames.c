@@ -198,6 +198,19 @@ static void block(struct times *ret_times, long count) {
         frame(&next, &ret_times[i]);
 }
 
+/* Until each connection has been through a few times, so that its buffers are there. It sleeps in between: the child may have
+ * nowhere else to run. */
+static void warm_up(const kolk_server *server) {
+    const struct timespec pause = {.tv_nsec = 1000000};
+    uint64_t end = bench_now() + UINT64_C(60000000000);
+    while (kolk_server_connections(server) < conns || echoes < 10 * conns) {
+        bench_check(kolk_guest_turn(guest), "kolk_guest_turn");
+        if (bench_now() > end)
+            bench_refused(KOLK_ETIMEDOUT, "a minute of traffic before the first frame");
+        nanosleep(&pause, NULL);
+    }
+}
+
 /* ---- the figures ---- */
 
 static int compare(const void *left, const void *right) {
@@ -270,9 +283,7 @@ int main(int argc, char **argv) {
     start_guest(budget_us * 1000);
     bench_check(kolk_start_server(loop, echo, NULL, NULL, "127.0.0.1", 0, &options, &server, NULL), "kolk_start_server");
     pid_t child = start_load((uint16_t)bench_check(kolk_server_port(server), "kolk_server_port"));
-    // Until each connection has been through a few times, so that its buffers are there.
-    while (kolk_server_connections(server) < conns || echoes < 10 * conns)
-        bench_check(kolk_guest_turn(guest), "kolk_guest_turn");
+    warm_up(server);
     measure(child, idle, busy, n);
 
     kill(child, SIGKILL);
