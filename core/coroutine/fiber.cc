@@ -88,11 +88,27 @@ void leave_fiber(fiber &from, fiber &to) noexcept {
     __builtin_unreachable();
 }
 
+#else
+
+__thread exception_globals *thread_exceptions;
+
+void switch_fiber_handling(fiber &from, fiber &to) noexcept {
+    exception_globals *current = thread_exceptions;
+    exception_globals mine = *current;
+    *current = {};
+    kolk_stack_switch(&from.sp, to.sp);
+    *current = mine;
+}
+
 #endif
 
 void prepare_fiber(fiber &f, char *low, char *high, void (*entry)(void *), void *argument) noexcept {
     f.low = low;
     f.high = high;
+#ifndef KOLK_FIBER_SANITIZED
+    if (!thread_exceptions && kolk_exception_globals)
+        thread_exceptions = kolk_exception_globals();
+#endif
 #ifdef KOLK_FIBER_SANITIZED
     f.entry = entry;
     f.argument = argument;

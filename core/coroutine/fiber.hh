@@ -36,9 +36,8 @@ struct exception_globals {
 
 /* A place to continue. The thread's own stack is one too: default constructed, and left by the first switch. */
 struct fiber {
-    void *sp = nullptr;                      /* where it was left; the back end's business */
-    char *low = nullptr, *high = nullptr;    /* bounds of its stack; of the thread's own only where a sanitizer tells them */
-    exception_globals *exceptions = nullptr; /* of its thread, once it has run; asking for them costs as much as a switch */
+    void *sp = nullptr;                   /* where it was left; the back end's business */
+    char *low = nullptr, *high = nullptr; /* bounds of its stack; of the thread's own only where a sanitizer tells them */
 #ifdef KOLK_FIBER_SANITIZED
     fiber *previous = nullptr;       /* who switched to it last */
     void (*entry)(void *) = nullptr; /* how it starts, once the sanitizers know that it does */
@@ -52,7 +51,7 @@ struct fiber {
 };
 
 /* Makes `f` continue at entry(argument) on [low, high) when first switched to, with the rounding mode and floating-point masks
- * of whoever prepares it. entry must never return. */
+ * of whoever prepares it, on the thread that will run it. entry must never return. */
 void prepare_fiber(fiber &f, char *low, char *high, void (*entry)(void *), void *argument) noexcept;
 
 /* Leaves `from` here and continues `to`, which must have been prepared, or left before. */
@@ -81,18 +80,20 @@ extern "C" {
 
 #ifndef KOLK_FIBER_SANITIZED
 
-/* Inlined with one of the two back ends, which is then called directly. */
+/* Those of this thread, once a fiber was made on it: asking the runtime each time would cost as much as a switch. */
+extern __thread exception_globals *thread_exceptions __attribute__((tls_model("initial-exec")));
+
+/* Out of the handling of an exception. */
+void switch_fiber_handling(fiber &from, fiber &to) noexcept;
+
+/* Inlined with one of the two back ends, which is then called directly. Whoever leaves takes its exceptions along, so who has
+ * none finds none when it continues. */
 [[gnu::always_inline]] inline void switch_fiber_by(void (*back_end)(void **, void *) noexcept, fiber &from,
                                                    fiber &to) noexcept {
-    if (!kolk_exception_globals)
-        return back_end(&from.sp, to.sp);
-    if (!from.exceptions)
-        from.exceptions = kolk_exception_globals();
-    exception_globals *current = to.exceptions = from.exceptions;
-    exception_globals mine = *current;
-    *current = {};
+    const exception_globals *current = thread_exceptions;
+    if (current && (current->caught || current->uncaught)) [[unlikely]]
+        return switch_fiber_handling(from, to);
     back_end(&from.sp, to.sp);
-    *current = mine;
 }
 
 inline void switch_fiber(fiber &from, fiber &to) noexcept { switch_fiber_by(kolk_stack_switch, from, to); }
