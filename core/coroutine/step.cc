@@ -37,15 +37,22 @@ constinit const kolk_coroutine_ops step_ops = {sizeof(kolk_coroutine_ops), 0, "s
 
 } // namespace
 
+/* How a wait begins that gives back what was waited for before. */
+[[gnu::noinline]] static int drop_and_return(future &before, int how) noexcept {
+    before.unref();
+    return how;
+}
+
 int step_await(kolk_step &self, int status, future *what, void **ret_value) noexcept {
-    if (self.future)
-        self.future->unref();
+    future *before = self.future;
     self.future = what;
     self.status = status < 0 ? status : 0;
-    if (status < 0 || (what && what->done()))
-        return 0;
-    *ret_value = what;
-    return KOLK_COROUTINE_AWAITING;
+    int how = 0;
+    if (status >= 0 && (!what || !what->done())) {
+        *ret_value = what;
+        how = KOLK_COROUTINE_AWAITING;
+    }
+    return before ? drop_and_return(*before, how) : how;
 }
 
 int step_resumed(kolk_step &self) noexcept {

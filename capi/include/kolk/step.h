@@ -145,7 +145,8 @@ KOLK_API void kolk_step_clear(kolk_step *self) KOLK_NOEXCEPT;
             return KOLK_COROUTINE_AWAITING;                                                                                    \
         /* fall through */                                                                                                     \
     case __LINE__:                                                                                                             \
-        kolk_step_resumed(step);                                                                                               \
+        if ((step)->future)                                                                                                    \
+            kolk_step_resumed(step);                                                                                           \
     } while (0)
 
 /** Waits for a future, which is given away. */
