@@ -30,6 +30,8 @@ class list {
 
     [[nodiscard]] bool empty() const noexcept { return head_.next == &head_; }
     [[nodiscard]] T *front() noexcept { return empty() ? nullptr : static_cast<T *>(head_.next); }
+    /* Of a list that is not empty. */
+    [[nodiscard]] T &first() noexcept { return *static_cast<T *>(head_.next); }
     [[nodiscard]] T *after(T &element) noexcept {
         link<Tag> *next = static_cast<link<Tag> &>(element).next;
         return next == &head_ ? nullptr : static_cast<T *>(next);
@@ -51,17 +53,28 @@ class list {
         head_.next = &node;
     }
 
-    [[nodiscard]] T *pop_front() noexcept {
-        if (empty())
-            return nullptr;
-        T *first = static_cast<T *>(head_.next);
-        static_cast<link<Tag> *>(first)->unlink();
-        return first;
+    [[nodiscard]] T *pop_front() noexcept { return empty() ? nullptr : &take_first(); }
+    /* Of a list that is not empty. */
+    T &take_first() noexcept {
+        link<Tag> *first = head_.next;
+        link<Tag> *second = first->next;
+        second->prev = &head_;
+        head_.next = second;
+        first->next = nullptr;
+        return *static_cast<T *>(first);
     }
 
     /* All of `other`, in its order, behind or before what is here. */
     void append(list &other) noexcept { insert(*head_.prev, head_, other); }
     void prepend(list &other) noexcept { insert(head_, *head_.next, other); }
+    /* The same where this is empty and the other is not. */
+    void take(list &other) noexcept {
+        link<Tag> *first = other.head_.next, *last = other.head_.prev;
+        other.head_.next = other.head_.prev = &other.head_;
+        first->prev = last->next = &head_;
+        head_.next = first;
+        head_.prev = last;
+    }
 
   private:
     static void insert(link<Tag> &left, link<Tag> &right, list &other) noexcept {

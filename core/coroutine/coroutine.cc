@@ -24,13 +24,19 @@ void copy_name(char (&ret_name)[32], const char *text) noexcept {
     ret_name[sizeof ret_name - 1] = 0;
 }
 
+/* Where what is raised now is kept; nullptr outside of everything that can fail. */
+static error **slot_for_errors() noexcept {
+    thread_state &here = this_thread;
+    if (here.coroutine)
+        return &here.coroutine->raised;
+    return here.raised || !here.task ? here.raised : &here.step_raised;
+}
+
 int raise(error *what) noexcept {
     if (!what)
         what = static_error(KOLK_EUNSPECIFIED);
     int status = what->status;
-    thread_state &here = this_thread;
-    error **slot = here.coroutine ? &here.coroutine->raised : here.raised;
-    if (slot)
+    if (error **slot = slot_for_errors())
         unref(std::exchange(*slot, what));
     else
         unref(what);
@@ -38,8 +44,8 @@ int raise(error *what) noexcept {
 }
 
 error *raised() noexcept {
-    thread_state &here = this_thread;
-    return here.coroutine ? here.coroutine->raised : here.raised ? *here.raised : nullptr;
+    error **slot = slot_for_errors();
+    return slot ? *slot : nullptr;
 }
 
 } // namespace kolk
@@ -138,6 +144,13 @@ kolk_coroutine &kolk_coroutine::find_outermost() noexcept {
         at = at->outermost;
     }
     return *at;
+}
+
+/* A task's body stops and goes on without being told: its task knows. */
+kolk_coroutine_state kolk_coroutine::where_it_stands() noexcept {
+    coroutine &all = outer ? find_outermost() : *this;
+    bool waits = all.state == KOLK_COROUTINE_RUNNING && all.task && all.task->parked;
+    return waits ? KOLK_COROUTINE_SUSPENDED : all.state;
 }
 
 int kolk_coroutine::check_resumable() const noexcept {

@@ -15,7 +15,7 @@
 struct kolk_task;
 
 struct kolk_coroutine : kolk::counted {
-    kolk_coroutine_state state = KOLK_COROUTINE_CREATED; /* of one that delegates: see where_it_stands() */
+    kolk_coroutine_state state = KOLK_COROUTINE_CREATED; /* of one that delegates, or waits as a task: see where_it_stands() */
     kolk::fiber context;
     const kolk_coroutine_ops *const ops; /* nullptr: it is a fiber */
     const bool embedded;                 /* in its task: they live and end together */
@@ -34,7 +34,7 @@ struct kolk_coroutine : kolk::counted {
     [[nodiscard]] int resume(int how, void *sent, void **ret_value) noexcept;
     [[nodiscard]] int throw_in(kolk_error &error, void **ret_value) noexcept;
     [[nodiscard]] int close() noexcept;
-    [[nodiscard]] kolk_coroutine_state where_it_stands() noexcept { return outer ? find_outermost().state : state; }
+    [[nodiscard]] kolk_coroutine_state where_it_stands() noexcept;
 
     /* From inside. */
     [[nodiscard]] int yield(int what, void *handed_out, void **ret_sent) noexcept;

@@ -16,14 +16,21 @@ bool kolk_loop::all_insist() noexcept {
     return true;
 }
 
+/* Tells the tasks, which look at themselves only. There will be no new ones. */
+void kolk_loop::set_tasks_at_end(bool ends) noexcept {
+    for (kolk_task *task = tasks.front(); task; task = tasks.after(*task)) {
+        task->at_end = ends;
+        task->refused = 0;
+    }
+}
+
 /* Cancels all tasks and runs what that sets in motion; the user's callbacks are only released. While the loop is closing no
  * task can wait: what it waits for next is refused, so each one unwinds in one go, unless it insists. */
 int kolk_loop::end_tasks() noexcept {
     constexpr uint32_t turns_between_checks = 64;
-    for (kolk_task *task = tasks.front(); task; task = tasks.after(*task)) {
-        task->refused = 0;
+    set_tasks_at_end(true);
+    for (kolk_task *task = tasks.front(); task; task = tasks.after(*task))
         task->cancel();
-    }
     for (;;) {
         for (uint32_t turn = 1; has_ready() && turn % turns_between_checks != 0; turn++)
             run_turn();
@@ -76,6 +83,7 @@ int kolk_loop::close() noexcept {
         } else {
             hook_leave();
             accepts_from_ = thread_;
+            set_tasks_at_end(false);
         }
         closing_ = false;
     }

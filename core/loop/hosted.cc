@@ -172,6 +172,7 @@ void kolk_loop::set_guest(kolk_guest *guest) noexcept {
 bool kolk_loop::set_nesting(bool allowed) noexcept {
     bool before = std::exchange(nesting_, allowed);
     if (running_) {
+        continue_for_ = 0; /* the next turn begins in sight of the host */
         set_host_sleeps(allowed);
         touched();
     }

@@ -162,8 +162,6 @@ void kolk_loop::take_inbox(bool closing) noexcept {
     }
 }
 
-inline bool kolk_loop::turns_are_over() const noexcept { return *until_ != outcome::pending; }
-
 /* All that is ready now. Nothing can close the loop in between, so that need not be looked at again. */
 uint32_t kolk_loop::run_turn() noexcept {
     batch_.append(ready_);
@@ -223,6 +221,20 @@ uint32_t kolk_loop::finish_turn() noexcept {
     }
 }
 
+/* Turns in which there are items but no calls, likewise. */
+[[gnu::noinline]] uint32_t kolk_loop::run_items() noexcept {
+    continued_ = 0;
+    do {
+        mark.next_turn();
+        batch_.take(ready_);
+        while (ready_item *item = batch_.pop_front()) {
+            continued_++;
+            item->run(*item, false);
+        }
+    } while (!ready_.empty() && soon_.empty() && continued_ < continue_for_ && !turns_are_over());
+    return continued_;
+}
+
 /* The same within a budget; what is left over comes first next time. */
 uint32_t kolk_loop::run_within(uint32_t max_items, int64_t deadline) noexcept {
     batch_.append(ready_);
@@ -276,9 +288,12 @@ void kolk_loop::run_turns(int &ret_status) noexcept {
                 return;
             since_look = 0;
         }
-        continue_for_ = stopping_ ? 0 : allowance - since_look;
+        continue_for_ = stopping_ || nesting_ ? 0 : allowance - since_look;
         hook_enter();
-        since_look += ready_.empty() && !nesting_ ? run_calls() : run_turn();
+        if (ready_.empty() && !nesting_)
+            since_look += run_calls();
+        else
+            since_look += soon_.empty() && !nesting_ ? run_items() : run_turn();
         hook_leave();
         if (stopping_)
             return;
@@ -307,14 +322,6 @@ int kolk_loop::run(const kolk_future *until) noexcept {
         stopping_ = false;
     }
     return leave(status);
-}
-
-/* For a task that stops when its turn is over: begins the next one, if nothing else is to be done in between. */
-bool kolk_loop::begin_next_turn() noexcept {
-    if (stopping_ || !soon_.empty() || turns_are_over())
-        return false;
-    batch_.append(ready_);
-    return true;
 }
 
 int kolk_loop::run_forever() noexcept { return run(nullptr); }

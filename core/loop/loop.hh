@@ -199,35 +199,29 @@ struct kolk_loop final {
      * for the next turn. */
     [[nodiscard]] bool walks_deep() const noexcept { return walking >= 32; }
 
-    /* The next item, of this turn or the one after it, for a task that would rather continue it on the spot; nullptr when there
-     * is none, or when it is the loop's business to see to it: a budget is to be kept, the kernel to be looked at. */
-    [[nodiscard]] kolk::ready_item *next_of_turn() noexcept {
-        if (limited_turn_)
-            return nullptr;
-        if (batch_.empty() && (continued_ >= continue_for_ || !begin_next_turn()))
-            return nullptr;
-        return batch_.front();
-    }
+    /* Whether there is a next item, of this turn or the one after it, for a task that would rather continue it on the spot. Not
+     * when it is the loop's business to see to it: a budget is to be kept, the kernel to be looked at. */
+    [[nodiscard]] bool has_next_of_turn() noexcept { return !limited_turn_ && (!batch_.empty() || begin_next_turn()); }
+    [[nodiscard]] kolk::ready_item &next_of_turn() noexcept { return batch_.first(); }
     [[nodiscard]] bool turn_is_limited() const noexcept { return limited_turn_; }
     /* An item that was run only in part comes again first. */
     void put_back(kolk::ready_item &item) noexcept { batch_.push_front(item); }
     /* An item that was more than one. */
     void count_more(uint32_t items) noexcept { continued_ += items; }
-    void take_from_turn(kolk::ready_item &item) noexcept {
-        item.unlink();
+    void take_next_of_turn() noexcept {
+        batch_.take_first();
         continued_++;
     }
 
-    /* With thousands of tasks, their blocks and innermost frames are not in the cache when their turn comes. Two items are
-     * about as long as it takes to get them. Of something that is no task this fetches what it need not. */
+    /* With thousands of tasks, what a switch touches of each is not in the cache when its turn comes: the item and the line
+     * behind it, and the innermost frames, which end a line before it. Two items are about as long as it takes to get them. Of
+     * something that is no task this fetches what it need not. */
     void fetch_ahead() noexcept {
-        constexpr int cache_line = 64;
-        kolk::ready_item *next = batch_.front();
-        if (!next)
+        if (batch_.empty())
             return;
-        const char *item = reinterpret_cast<const char *>(next->next);
-        for (int line = -4; line <= 1; line++)
-            __builtin_prefetch(item + line * cache_line);
+        const char *item = reinterpret_cast<const char *>(batch_.first().next);
+        for (int line : {-4, -3, -2, 0, 1})
+            __builtin_prefetch(item + line * 64);
     }
 
   private:
@@ -272,11 +266,19 @@ struct kolk_loop final {
     uint32_t run_turn() noexcept;
     uint32_t finish_turn() noexcept;
     uint32_t run_calls() noexcept;
+    uint32_t run_items() noexcept;
     uint32_t run_within(uint32_t max_items, int64_t deadline) noexcept;
     uint32_t run_some(uint32_t max_items, int64_t deadline) noexcept;
     void begin_soon_calls() noexcept;
-    [[nodiscard]] bool turns_are_over() const noexcept;
-    [[nodiscard]] bool begin_next_turn() noexcept;
+    [[nodiscard]] bool turns_are_over() const noexcept { return *until_ != kolk::outcome{}; }
+    /* For a task that stops when its turn is over: begins the next one, if nothing else is to be done in between. Where the
+     * run is to stop, nothing may be continued. */
+    [[nodiscard]] bool begin_next_turn() noexcept {
+        if (continued_ >= continue_for_ || ready_.empty() || !soon_.empty() || turns_are_over())
+            return false;
+        batch_.take(ready_);
+        return true;
+    }
     [[nodiscard]] bool others_wait() const noexcept { return !inbox_.empty() || posts_.waiting(); }
     void take_inbox(bool closing) noexcept;
     [[nodiscard]] int run(const kolk_future *until) noexcept;
@@ -284,6 +286,7 @@ struct kolk_loop final {
     [[nodiscard]] int leave(int result) noexcept;
     [[nodiscard]] int64_t time_until(int64_t deadline) const noexcept;
     [[nodiscard]] bool all_insist() noexcept;
+    void set_tasks_at_end(bool ends) noexcept;
     [[nodiscard]] int end_tasks() noexcept;
     void drop_everything() noexcept;
 
@@ -301,7 +304,7 @@ struct kolk_loop final {
     bool on_host_ = false;          /* the reactor is on a loop of the program */
     uint32_t continued_ = 0;   /* what was run without coming back to the turn */
     uint32_t continue_for_ = 0;  /* how much may be, before the next look; 0 when the run is to stop */
-    const kolk::outcome *until_; /* of the future that the loop runs for */
+    const kolk::outcome *until_; /* of the future that the loop runs for; it begins as pending, which is 0 */
     kolk::soon_calls soon_;      /* the calls before all of ready_; shut in a limited turn, and while a host sleeps */
     kolk::ready_queue ready_;
     kolk::ready_queue batch_; /* of the turn in progress */

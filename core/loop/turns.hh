@@ -18,12 +18,14 @@ class kolk_loop::turns {
         kolk::this_thread.task = nullptr;
         kolk::this_thread.coroutine = nullptr;
         kolk::this_thread.raised = nullptr;
+        kolk::this_thread.step_raised = nullptr;
     }
     ~turns() {
         kolk::this_thread.loop = outer_.loop;
         kolk::this_thread.task = outer_.task;
         kolk::this_thread.coroutine = outer_.coroutine;
         kolk::this_thread.raised = outer_.raised;
+        kolk::this_thread.step_raised = outer_.step_raised;
         of_->running_ = inside_;
         of_->set_host_sleeps(!inside_ || of_->nesting_);
         of_->touched();

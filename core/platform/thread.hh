@@ -16,7 +16,8 @@ struct thread_state {
     kolk_loop *loop;
     kolk_task *task;
     kolk_coroutine *coroutine;
-    kolk_error **raised; /* where errors are kept while something without a stack runs: no coroutine is current then */
+    kolk_error **raised;     /* where errors are kept while a coroutine without a stack runs: none is current then */
+    kolk_error *step_raised; /* likewise of the task without a stack that runs; nullptr when none does */
 };
 
 /* Reached by one instruction: a library that is loaded late finds room for it in the space that libc keeps spare. */

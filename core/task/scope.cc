@@ -89,8 +89,10 @@ void kolk_scope::enter() noexcept {
     cancels_before = host->cancels - (host->must_cancel && host->cancels > 0);
     host->notes->scope = this;
     host->scoped = true;
-    if (shield)
-        held = std::exchange(host->must_cancel, false);
+    if (shield) {
+        held = host->must_cancel;
+        host->must_cancel = false;
+    }
 }
 
 void kolk_scope::expire_at(int64_t when) noexcept {

@@ -20,12 +20,25 @@ struct sleeping final : parking, timer_node {
     }
 };
 
-[[gnu::noinline]] int let_others_run(task &self) noexcept {
-    self.wake();
-    int status = self.park(lets_others_run);
-    if (status < 0 && static_cast<ready_item &>(self).linked()) [[unlikely]]
+/* It was cancelled, refused or not, while it stood in the queue. */
+[[gnu::noinline]] int not_to_run_again(task &self, int status) noexcept {
+    if (static_cast<ready_item &>(self).linked())
         static_cast<ready_item &>(self).unlink();
     return status;
+}
+
+[[gnu::noinline]] int let_others_run_if_allowed(task &self) noexcept {
+    self.wake();
+    int status = self.park(lets_others_run);
+    return status < 0 ? not_to_run_again(self, status) : 0;
+}
+
+int let_others_run(task &self) noexcept {
+    if (self.any()) [[unlikely]]
+        return let_others_run_if_allowed(self);
+    this_thread.loop->make_ready_silently(self);
+    int status = self.park_unasked(lets_others_run);
+    return status < 0 ? not_to_run_again(self, status) : 0;
 }
 
 struct sleep_future final : future, timer_node {
@@ -58,13 +71,14 @@ constinit const future_kind sleep_future::kind_of_sleep = {
 
 } // namespace
 
-int sleep(task &self, int64_t delay) noexcept {
-    if (delay <= 0)
-        return let_others_run(self);
+/* Apart, because its frame is large, and a task that lets others run should touch little memory. */
+[[gnu::noinline]] static int sleep_some_time(task &self, int64_t delay) noexcept {
     sleeping timer(self);
     self.owner->start_timer(timer, deadline_after(*self.owner, delay));
     return self.park(timer);
 }
+
+int sleep(task &self, int64_t delay) noexcept { return delay > 0 ? sleep_some_time(self, delay) : let_others_run(self); }
 
 int sleep_async(loop &on, int64_t delay, future *&ret_future) noexcept {
     auto *made = on.objects.create<sleep_future>(on);

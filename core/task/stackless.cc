@@ -55,98 +55,130 @@ int create_step_task(loop &on, kolk_step_fn fn, const void *state, size_t size, 
     return 0;
 }
 
-/* Parks it on a future, or, with nullptr, behind everyone who is ready. False when it must not wait. */
-inline bool stackless_task::stop_for(future *next) noexcept {
-    parking &how = next ? awaits_future : lets_others_run;
-    awaiting = next;
-    if ((must_cancel || scoped || owner->closing()) && refuse(how)) [[unlikely]] {
+/* It stops where its function has returned. Anything else is the status that it is told instead. */
+constexpr int stopped = 1;
+
+/* Parks it behind everyone who is ready. */
+inline int stackless_task::let_others_run() noexcept {
+    if (any() && refuse(lets_others_run))
+        return KOLK_ECANCELED;
+    parked = &lets_others_run;
+    wake(); /* unless it was refused, but not on the spot */
+    return stopped;
+}
+
+/* Parks it on a future, unless that has come already: then it costs no turn. */
+inline int stackless_task::stop_for(future &next) noexcept {
+    if (next.owner != owner || &next == this) [[unlikely]]
+        return raise(static_error(KOLK_EINVAL));
+    if (next.done())
+        return 0;
+    awaiting = &next;
+    if (any() && refuse(awaits_future)) [[unlikely]] {
         awaiting = nullptr;
-        return false;
+        return KOLK_ECANCELED;
     }
-    parked = &how;
-    if (static_cast<ready_item *>(this)->linked())
-        return true; /* it is refused, but not on the spot */
-    if (!next || next->done())
-        owner->make_ready(*this);
-    else
-        next->waiters.push_back(*this);
-    return true;
+    parked = &awaits_future;
+    if (next.done()) [[unlikely]] /* refusing may have ended it */
+        wake();
+    else if (!static_cast<ready_item *>(this)->linked()) [[likely]]
+        next.waiters.push_back(*this);
+    return stopped;
 }
 
-/* What the last wait ended with, if not with the future: this is what it is told first. */
-inline int stackless_task::wake_up() noexcept {
-    int status = 0;
-    if (must_cancel) [[unlikely]] {
-        must_cancel = false;
-        raise_cancel_words();
-        status = KOLK_ECANCELED;
-    } else if (notes && notes->cancel_words && awaiting && awaiting->state == outcome::cancelled) [[unlikely]] {
-        raise_cancel_words(); /* the future has none, for it was cancelled on the task's account */
-    }
-    parked = nullptr;
-    awaiting = nullptr;
-    return status;
+static inline int call_step(stackless_task &self, int status, void **ret_value) noexcept {
+    self.state().status = status;
+    return self.fn(&self.state(), ret_value);
 }
 
-/* Until it has ended, or has something to wait for. What it waits for and has come already costs no turn. This is called from
- * the loop's turn, where no coroutine is current and nothing is raised. */
-template <class Resume>
-inline void stackless_task::go_on(Resume resume) noexcept {
-    thread_state &here = this_thread;
-    kolk_error *why = nullptr;
-    here.raised = &why;
-    here.task = this;
-    void *value;
-    int what;
-    for (int status = wake_up();;) {
-        value = nullptr;
-        what = resume(*this, status, &value);
-        if (what <= KOLK_COROUTINE_RETURNED)
-            break;
-        auto *next = static_cast<future *>(value);
-        if (what == KOLK_COROUTINE_YIELDED)
-            status = raise(static_error(KOLK_EYIELD));
-        else if (what != KOLK_COROUTINE_AWAITING || (next && (next->owner != owner || next == this)))
-            status = raise(static_error(KOLK_EINVAL));
-        else if (next && next->done())
-            status = 0;
-        else if (stop_for(next))
-            break;
+static inline int call_foreign(stackless_task &self, int status, void **ret_value) noexcept {
+    return self.ops->resume(self.frame, status, nullptr, ret_value);
+}
+
+static inline int call(stackless_task &self, int status, void **ret_value) noexcept {
+    return self.is_step() ? call_step(self, status, ret_value) : call_foreign(self, status, ret_value);
+}
+
+/* After what its function returned: until it has ended, or has something to wait for. */
+[[gnu::noinline]] void stackless_task::go_on_after(int what, void *value) noexcept {
+    for (;;) {
+        int status;
+        if (what == KOLK_COROUTINE_AWAITING) [[likely]]
+            status = value ? stop_for(*static_cast<future *>(value)) : let_others_run();
+        else if (what <= KOLK_COROUTINE_RETURNED)
+            return returned(what, value);
         else
-            status = KOLK_ECANCELED;
+            status = raise(static_error(what == KOLK_COROUTINE_YIELDED ? KOLK_EYIELD : KOLK_EINVAL));
+        if (status == stopped)
+            return stops();
+        value = nullptr;
+        what = call(*this, status, &value);
     }
-    here.raised = nullptr;
+}
+
+inline void stackless_task::stops() noexcept {
+    thread_state &here = this_thread;
     here.task = nullptr;
-    if (why && (what >= 0 || why->status != what))
+    if (here.step_raised) [[unlikely]]
+        here.step_raised = kolk::unref(here.step_raised);
+}
+
+inline void stackless_task::returned(int what, void *value) noexcept {
+    thread_state &here = this_thread;
+    here.task = nullptr;
+    kolk_error *why = std::exchange(here.step_raised, nullptr);
+    if (why && why->status != what)
         why = kolk::unref(why);
-    if (what > KOLK_COROUTINE_RETURNED)
-        return;
     release();
     ended(what, value, what < 0 && !why ? error_of(what) : why);
 }
 
+/* Where it must be told of something first: what the last wait ended with, if not with the future. */
+[[gnu::noinline]] void stackless_task::go_on_carefully() noexcept {
+    if (must_cancel && !parked) {
+        release();
+        return ended(KOLK_ECANCELED, nullptr, notes ? kolk::ref(notes->cancel_words) : nullptr);
+    }
+    this_thread.task = this;
+    int status = 0;
+    if (must_cancel) {
+        status = told_to_cancel();
+    } else if (notes && notes->cancel_words && awaiting && awaiting->state == outcome::cancelled) {
+        raise_cancel_words(); /* the future has none, for it was cancelled on the task's account */
+    }
+    parked = nullptr;
+    awaiting = nullptr;
+    void *value = nullptr;
+    int what = call(*this, status, &value);
+    go_on_after(what, value);
+}
+
+/* This is called from the loop's turn, where no coroutine is current and nothing is raised. What most tasks do most of the time
+ * stands in here. */
+template <class Call>
+[[gnu::always_inline]] inline void stackless_task::go_on(Call call) noexcept {
+    if (any() || notes) [[unlikely]]
+        return go_on_carefully();
+    this_thread.task = this;
+    parked = nullptr;
+    awaiting = nullptr;
+    void *value = nullptr;
+    int what = call(*this, 0, &value);
+    if (what != KOLK_COROUTINE_AWAITING || value || any())
+        return go_on_after(what, value);
+    parked = &lets_others_run;
+    owner->make_ready_silently(*this);
+    stops();
+}
+
 void stackless_task::run_foreign(ready_item &item, bool) noexcept {
     auto &self = static_cast<stackless_task &>(item);
-    if (self.must_cancel && !self.parked) [[unlikely]]
-        return self.end_before_start();
-    self.go_on([](stackless_task &me, int status, void **ret_value) noexcept {
-        return me.ops->resume(me.frame, status, nullptr, ret_value);
-    });
+    self.go_on(call_foreign);
 }
 
 void stackless_task::run_step(ready_item &item, bool) noexcept {
     auto &self = static_cast<stackless_task &>(item);
-    if (self.must_cancel && !self.parked) [[unlikely]]
-        return self.end_before_start();
-    self.go_on([](stackless_task &me, int status, void **ret_value) noexcept {
-        me.state().status = status;
-        return me.fn(&me.state(), ret_value);
-    });
-}
-
-void stackless_task::end_before_start() noexcept {
-    release();
-    ended(KOLK_ECANCELED, nullptr, notes ? kolk::ref(notes->cancel_words) : nullptr);
+    self.go_on(call_step);
 }
 
 /* What it was given; it will not be called again. */

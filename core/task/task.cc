@@ -184,8 +184,11 @@ void fiber_task::fiber_ended() noexcept {
 bool kolk_task::refuse(parking &what) noexcept {
     if (must_cancel || owner->closing()) {
         must_cancel = false;
-        if (owner->closing() && refused++ >= most_refusals)
-            return false;
+        if (owner->closing()) {
+            if (insists())
+                return false;
+            refused++;
+        }
         raise_cancel_words();
         return !what.cancel(what, *this);
     }
@@ -264,6 +267,12 @@ bool kolk_task::request_cancel(const kolk_scope *origin, kolk_error *words) noex
 void kolk_task::keep_cancel_words(kolk_error *words) noexcept {
     if (words ? annotate() : notes)
         kolk::unref(std::exchange(notes->cancel_words, kolk::ref(words)));
+}
+
+int kolk_task::told_to_cancel() noexcept {
+    must_cancel = false;
+    raise_cancel_words();
+    return KOLK_ECANCELED;
 }
 
 void kolk_task::raise_cancel_words() noexcept {

@@ -19,6 +19,8 @@
 #include <kolk/step.h>
 #include <kolk/task.h>
 
+#include <bit>
+
 namespace kolk {
 
 /* What a task is parked on, usually on the stack of the coroutine that waits. */
@@ -35,21 +37,28 @@ extern parking awaits_future;
 extern parking lets_others_run;
 
 /* A task that goes on waiting while its loop closes is refused this often. */
-inline constexpr uint16_t most_refusals = 100;
+inline constexpr uint8_t most_refusals = 100;
+
+/* Why a wait might be refused. Each wait asks for all of them at once; mostly there are none. */
+struct wait_obstacles {
+    bool must_cancel = false;
+    bool scoped = false; /* there is a scope, its own or its group's: see annotations */
+    bool at_end = false; /* the loop is closing */
+    uint8_t refused = 0; /* waits, since then */
+
+    [[nodiscard]] bool any() const noexcept { return std::bit_cast<uint32_t>(*this) != 0; }
+};
 
 struct fiber_task;
 
 } // namespace kolk
 
 /* What a switch touches lies together: from the ready_item on. */
-struct kolk_task : kolk_future, kolk::link<kolk::task_tag>, kolk::ready_item {
+struct kolk_task : kolk_future, kolk::link<kolk::task_tag>, kolk::ready_item, kolk::wait_obstacles {
+    uint32_t cancels = 0; /* requests that nobody took back */
     kolk::parking *parked = nullptr;
     kolk_future *awaiting = nullptr; /* if it is parked on a future */
-    bool must_cancel = false;
-    bool scoped = false;  /* there is a scope, its own or its group's: see annotations */
-    uint16_t refused = 0; /* waits, while the loop was closing */
-    uint32_t cancels = 0; /* requests that nobody took back */
-    uint64_t pass = 0;    /* the request that came by here last: see request_cancel() */
+    uint64_t pass = 0;               /* the request that came by here last: see request_cancel() */
 
     kolk_task(kolk::loop &on, const kolk::future_kind &what, void (*step)(kolk::ready_item &, bool) noexcept,
               kolk_destroy_fn destroy_result) noexcept
@@ -60,6 +69,8 @@ struct kolk_task : kolk_future, kolk::link<kolk::task_tag>, kolk::ready_item {
     /* On its ready queue, until it has ended. */
     void start() noexcept {
         ref();
+        if (owner->closing()) [[unlikely]]
+            at_end = true;
         owner->tasks.push_back(*this);
         owner->make_ready(*this);
     }
@@ -69,6 +80,7 @@ struct kolk_task : kolk_future, kolk::link<kolk::task_tag>, kolk::ready_item {
     [[nodiscard]] bool on_fiber() const noexcept { return run == run_fiber; }
     /* Inside, on a fiber: stops until woken. 0, or KOLK_ECANCELED. */
     [[nodiscard]] int park(kolk::parking &what) noexcept;
+    [[nodiscard]] int park_unasked(kolk::parking &what) noexcept; /* where there are no obstacles */
 
     /* From what it is parked on: its turn will come. */
     void wake() noexcept {
@@ -103,7 +115,8 @@ struct kolk_task : kolk_future, kolk::link<kolk::task_tag>, kolk::ready_item {
     }
     /* Whether a task that was cancelled, or is at the end of its loop, must not wait for this. */
     [[nodiscard]] bool refuse(kolk::parking &what) noexcept;
-    [[nodiscard]] static bool can_continue(const kolk::ready_item *next) noexcept;
+    [[nodiscard]] static bool can_continue(const kolk::ready_item &next) noexcept;
+    [[gnu::cold]] int told_to_cancel() noexcept;
     bool tell() noexcept;
     void keep_cancel_words(kolk_error *words) noexcept;
     /* With a status below 0 and its error, whose reference is taken; or with a result. */
@@ -151,11 +164,14 @@ struct stackless_task final : task {
   private:
     static void run_foreign(ready_item &item, bool closing) noexcept;
     static void run_step(ready_item &item, bool closing) noexcept;
-    template <class Resume>
-    void go_on(Resume resume) noexcept;
-    [[nodiscard]] int wake_up() noexcept;
-    [[nodiscard]] bool stop_for(future *next) noexcept;
-    void end_before_start() noexcept;
+    template <class Call>
+    void go_on(Call call) noexcept;
+    void go_on_carefully() noexcept;
+    void go_on_after(int what, void *value) noexcept;
+    [[nodiscard]] int stop_for(future &next) noexcept;
+    [[nodiscard]] int let_others_run() noexcept;
+    void stops() noexcept;
+    void returned(int what, void *value) noexcept;
     void release() noexcept;
 };
 
@@ -208,38 +224,33 @@ inline bool kolk_task::is(const kolk::ready_item &item) noexcept {
 }
 
 /* A task that is parked, as opposed to one that has yet to start: its stack can be continued without further ado. */
-inline bool kolk_task::can_continue(const kolk::ready_item *next) noexcept {
-    return next && next->run == run_fiber &&
-           static_cast<const kolk::fiber_task *>(next)->body->state == KOLK_COROUTINE_SUSPENDED;
+inline bool kolk_task::can_continue(const kolk::ready_item &next) noexcept {
+    return next.run == run_fiber && static_cast<const kolk_task &>(next).parked;
 }
 
 /* Inline, because each frame below a switch is memory that has to be fetched again when the task continues. */
 inline int kolk_task::park(kolk::parking &what) noexcept {
-    if ((must_cancel || scoped || owner->closing()) && refuse(what)) [[unlikely]]
-        return KOLK_ECANCELED;
-    auto &self = static_cast<kolk::fiber_task &>(*this);
+    return any() && refuse(what) ? int(KOLK_ECANCELED) : park_unasked(what);
+}
+
+inline int kolk_task::park_unasked(kolk::parking &what) noexcept {
     kolk::thread_state &here = kolk::this_thread;
+    kolk::loop &on = *here.loop; /* the owner, which need not be fetched */
+    kolk::coroutine &inside = *here.coroutine;
     parked = &what;
-    self.innermost = here.coroutine;
-    self.body->state = KOLK_COROUTINE_SUSPENDED;
-    if (kolk::ready_item *next = owner->next_of_turn(); can_continue(next)) {
-        auto &after = static_cast<kolk::fiber_task &>(*next);
-        owner->take_from_turn(*next);
-        owner->fetch_ahead();
-        after.body->state = KOLK_COROUTINE_RUNNING;
-        if (&after != &self) {
+    static_cast<kolk::fiber_task &>(*this).innermost = &inside;
+    if (on.has_next_of_turn() && can_continue(on.next_of_turn())) {
+        auto &after = static_cast<kolk::fiber_task &>(on.next_of_turn());
+        on.take_next_of_turn();
+        on.fetch_ahead();
+        if (&after != this) {
             here.coroutine = after.innermost;
             here.task = &after;
-            kolk::switch_fiber_alike(self.innermost->context, after.innermost->context);
+            kolk::switch_fiber_alike(inside.context, after.innermost->context);
         }
     } else {
-        kolk::switch_fiber(self.innermost->context, *owner->home);
+        kolk::switch_fiber(inside.context, *on.home);
     }
     parked = nullptr;
-    if (must_cancel) [[unlikely]] {
-        must_cancel = false;
-        raise_cancel_words();
-        return KOLK_ECANCELED;
-    }
-    return 0;
+    return must_cancel ? told_to_cancel() : 0;
 }
