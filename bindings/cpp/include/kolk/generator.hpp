@@ -14,6 +14,7 @@
 #ifndef KOLK_GENERATOR_HPP
 #define KOLK_GENERATOR_HPP
 
+#include <kolk/frames.hpp>
 #include <kolk/payload.hpp>
 
 #include <coroutine>
@@ -34,8 +35,8 @@ namespace detail {
 template <class T>
 class generator_promise {
   public:
-    static void *operator new(size_t size) noexcept { return ::operator new(size, std::nothrow); }
-    static void operator delete(void *frame, size_t) noexcept { ::operator delete(frame); }
+    static void *operator new(size_t size) noexcept { return take_frame(size); }
+    static void operator delete(void *frame, size_t size) noexcept { give_frame(frame, size); }
 
     generator<T> get_return_object() noexcept;
     static generator<T> get_return_object_on_allocation_failure() noexcept;

@@ -10,6 +10,7 @@
 #include <kolk/duration.hpp>
 #include <kolk/error.hpp>
 #include <kolk/exceptions.hpp>
+#include <kolk/frames.hpp>
 #include <kolk/future.hpp>
 #include <kolk/gather.hpp>
 #include <kolk/generator.hpp>

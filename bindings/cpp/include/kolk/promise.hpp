@@ -9,6 +9,7 @@
 #ifndef KOLK_PROMISE_HPP
 #define KOLK_PROMISE_HPP
 
+#include <kolk/frames.hpp>
 #include <kolk/payload.hpp>
 
 #include <coroutine>
@@ -114,8 +115,8 @@ class promise_base {
     promise_base() noexcept = default;
     promise_base(const promise_base &) = delete;
 
-    static void *operator new(size_t size) noexcept { return ::operator new(size, std::nothrow); }
-    static void operator delete(void *frame, size_t) noexcept { ::operator delete(frame); }
+    static void *operator new(size_t size) noexcept { return take_frame(size); }
+    static void operator delete(void *frame, size_t size) noexcept { give_frame(frame, size); }
 
     struct leaving {
         bool await_ready() const noexcept { return false; }
