@@ -58,14 +58,6 @@ int is_thread_sanitizer(void) {
 #endif
 }
 
-int is_sanitized(void) {
-#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
-    return 1;
-#else
-    return is_thread_sanitizer();
-#endif
-}
-
 /* ---- Running the host ---- */
 
 void arrive(void *visit) {

@@ -40,7 +40,6 @@ struct visit {
     struct stay stay;
     kolk_guest *guest; /* stay.guest. */
     int awaited;       /* How many arrivals the host runs for. */
-    int last_frames;   /* To be let pass before the host is closed. */
 };
 
 enum {
@@ -122,8 +121,7 @@ pthread_t start_thread(void *(*fn)(void *userdata), void *userdata);
 void put_byte(int fd);
 int take_bytes(int fd);
 
-/* Whether the program was built with one; it is slower then, and counts on fewer. */
+/* Whether the program was built with it; it is slower then, and counts on fewer. */
 int is_thread_sanitizer(void);
-int is_sanitized(void);
 
 #endif
