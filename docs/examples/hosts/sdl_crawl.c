@@ -170,7 +170,7 @@ static int start_kolk(struct game *game) {
 /* [attach] */
 
 static int start_crawl(struct game *game) {
-    const struct site_options site = {.numbers = 240, .delay_ns = INT64_C(30000000)};
+    const struct site_options site = {.numbers = 480, .delay_ns = INT64_C(80000000)};
     struct crawler_options options = crawler_defaults;
     char url[site_url_size];
     kolk_error *error = NULL;

@@ -38,12 +38,18 @@ static void fill(SDL_Renderer *renderer, SDL_Color colour, int x, int y, int wid
     SDL_RenderFillRect(renderer, &(SDL_Rect){x, y, width, height});
 }
 
+/* SDL_DestroyTexture() takes NULL for a mistake, and its words for that would replace those of the one before. */
+static void drop(SDL_Texture *texture) {
+    if (texture)
+        SDL_DestroyTexture(texture);
+}
+
 static void set_text(struct panel *self, int which, const char *text) {
     struct label *label = &self->labels[which];
     if (label->texture && strcmp(label->text, text) == 0)
         return;
     snprintf(label->text, sizeof label->text, "%s", text);
-    SDL_DestroyTexture(label->texture);
+    drop(label->texture);
     SDL_Surface *surface = TTF_RenderUTF8_Blended(label->font, text, label->colour);
     label->texture = surface ? SDL_CreateTextureFromSurface(self->renderer, surface) : NULL;
     SDL_FreeSurface(surface);
@@ -161,7 +167,7 @@ void panel_free(struct panel *self) {
     if (!self)
         return;
     for (int i = 0; i < LABELS; i++)
-        SDL_DestroyTexture(self->labels[i].texture);
+        drop(self->labels[i].texture);
     TTF_Font *fonts[] = {self->large, self->medium, self->small};
     for (int i = 0; i < 3; i++)
         if (fonts[i])
