@@ -1,0 +1,73 @@
+"""Two loops in one program: a crawl under poll().
+
+    poll_crawl.py POLL_CRAWL
+"""
+import os
+import pty
+import re
+import subprocess
+import sys
+import time
+import unittest
+
+from odd_server import SILENCE, OddServer, links
+
+POLL_CRAWL = sys.argv[1]
+
+
+def run(*arguments, **more):
+    more.setdefault("stdin", subprocess.DEVNULL)
+    return subprocess.run([POLL_CRAWL, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60,
+                          **more)
+
+
+class PollCrawl(unittest.TestCase):
+    def test_it_crawls_its_own_site_and_tells_how_far_it_is(self):
+        result = run()
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        lines = [re.fullmatch(r" *[\d.]+ s: (\d+) of (\d+) pages, (\d+) in flight", line)
+                 for line in result.stdout.splitlines()[:-2]]
+        self.assertTrue(all(lines), result.stdout)
+        done = [int(line[1]) for line in lines]
+        self.assertEqual(done, sorted(done))
+        self.assertGreater(len(set(done)), 3, "nothing of the crawl is seen while it runs")
+        self.assertEqual(lines[-1].groups(), ("60", "60", "0"))
+        self.assertEqual(result.stdout.splitlines()[-2:], ["", "done"])
+
+    def test_it_crawls_what_it_is_told_to(self):
+        server = OddServer({"/": links("/a", "/b")})
+        self.addCleanup(server.stop)
+        result = run(server.url())
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.assertIn("3 of 3 pages, 0 in flight", result.stdout)
+
+    def test_it_says_what_is_wrong(self):
+        result = run("gopher://x/")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("gopher://x/: a URL looks like http://host:port/path", result.stderr)
+
+    def test_a_reactor_without_a_descriptor_is_told(self):
+        result = run(env={**os.environ, "KOLK_REACTOR": "poll"})
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("not supported here", result.stderr)
+
+    def test_enter_gives_up(self):
+        server = OddServer({"/": links("/silent"), "/silent": [SILENCE]})
+        self.addCleanup(server.stop)
+        terminal, of_program = pty.openpty()
+        process = subprocess.Popen([POLL_CRAWL, server.url()], stdin=of_program, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   text=True)
+        os.close(of_program)
+        while "/silent" not in server.targets:
+            self.assertIsNone(process.poll())
+            time.sleep(0.01)
+        os.write(terminal, b"\n")
+        stdout, stderr = process.communicate(timeout=30)
+        os.close(terminal)
+        self.assertEqual(process.returncode, 1)
+        self.assertIn("1 of 2 pages, 0 in flight", stdout)
+        self.assertIn("the operation was cancelled", stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)
