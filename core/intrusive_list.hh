@@ -32,6 +32,14 @@ class list {
     [[nodiscard]] T *front() noexcept { return empty() ? nullptr : static_cast<T *>(head_.next); }
     /* Of a list that is not empty. */
     [[nodiscard]] T &first() noexcept { return *static_cast<T *>(head_.next); }
+    /* The one that is so many places before the end, or nullptr. A list that is not much longer may be gone around. */
+    template <int Places>
+    [[nodiscard]] T *near_the_end() noexcept {
+        link<Tag> *at = head_.prev;
+        for (int i = 0; i < Places; i++)
+            at = at->prev;
+        return at == &head_ ? nullptr : static_cast<T *>(at);
+    }
     [[nodiscard]] T *after(T &element) noexcept {
         link<Tag> *next = static_cast<link<Tag> &>(element).next;
         return next == &head_ ? nullptr : static_cast<T *>(next);

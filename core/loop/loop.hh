@@ -217,12 +217,17 @@ struct kolk_loop final {
      * behind it, and the innermost frames, which end a line before it. Two items are about as long as it takes to get them. Of
      * something that is no task this fetches what it need not. */
     void fetch_ahead() noexcept {
-        if (batch_.empty())
-            return;
-        const char *item = reinterpret_cast<const char *>(batch_.first().next);
-        for (int line : {-4, -3, -2, 0, 1})
-            __builtin_prefetch(item + line * 64);
+        if (!batch_.empty())
+            fetch(batch_.first().next);
     }
+    /* Also of an item that will come later, or need not exist any more: each task has a page of its own, and finding that takes
+     * longer than the lines. Who is that far behind the next ones we would have to wait to learn. */
+    static void fetch(const void *item) noexcept {
+        for (int line : {-4, -3, -2, 0, 1})
+            __builtin_prefetch(static_cast<const char *>(item) + line * 64);
+    }
+    /* The item that was the third last to be made ready, for whoever is the next to be. */
+    [[nodiscard]] kolk::ready_item *third_last_ready() noexcept { return ready_.near_the_end<2>(); }
 
   private:
     /* A descriptor of the loop's own. */

@@ -36,7 +36,7 @@ struct sleeping final : parking, timer_node {
 int let_others_run(task &self) noexcept {
     if (self.any()) [[unlikely]]
         return let_others_run_if_allowed(self);
-    this_thread.loop->make_ready_silently(self);
+    self.queue_behind_others(*this_thread.loop);
     int status = self.park_unasked(lets_others_run);
     return status < 0 ? not_to_run_again(self, status) : 0;
 }

@@ -87,6 +87,8 @@ struct kolk_task : kolk_future, kolk::link<kolk::task_tag>, kolk::ready_item, ko
         if (!ready_item::linked())
             owner->make_ready(*this);
     }
+    /* On a fiber, behind everyone who is ready. Tasks that take turns will do so in the same order next time. */
+    void queue_behind_others(kolk::loop &on) noexcept;
     /* The same, on the spot, for what is itself an item of the ready queue, and parks fibers only. */
     void step_fiber() noexcept;
 
@@ -130,6 +132,9 @@ using task = ::kolk_task;
 extern const future_kind fiber_task_kind, stackless_task_kind;
 
 struct fiber_task final : task {
+    /* While it takes turns with others: the item three places behind it, as of the last time. Only for fetch(), and never
+     * looked at, because it may be gone. */
+    const void *far = nullptr;
     coroutine *innermost; /* what continues when the task does */
     coroutine *body;      /* in this block, or referenced */
     const void *made_at;  /* by code at this address */
@@ -228,8 +233,16 @@ inline bool kolk_task::can_continue(const kolk::ready_item &next) noexcept {
     return next.run == run_fiber && static_cast<const kolk_task &>(next).parked;
 }
 
+inline void kolk_task::queue_behind_others(kolk::loop &on) noexcept {
+    kolk::ready_item *before = on.third_last_ready();
+    if (before && before->run == run_fiber)
+        static_cast<kolk::fiber_task *>(before)->far = static_cast<kolk::ready_item *>(this);
+    on.make_ready_silently(*this);
+}
+
 /* Inline, because each frame below a switch is memory that has to be fetched again when the task continues. */
 inline int kolk_task::park(kolk::parking &what) noexcept {
+    static_cast<kolk::fiber_task &>(*this).far = nullptr;
     return any() && refuse(what) ? int(KOLK_ECANCELED) : park_unasked(what);
 }
 
@@ -242,6 +255,8 @@ inline int kolk_task::park_unasked(kolk::parking &what) noexcept {
     if (on.has_next_of_turn() && can_continue(on.next_of_turn())) {
         auto &after = static_cast<kolk::fiber_task &>(on.next_of_turn());
         on.take_next_of_turn();
+        if (after.far)
+            kolk::loop::fetch(after.far);
         on.fetch_ahead();
         if (&after != this) {
             here.coroutine = after.innermost;
