@@ -32,8 +32,9 @@ int kolk_guest_new(kolk_loop *loop, const kolk_host_ops *ops, void *userdata, ko
     const kolk_guest_options &chosen = options ? *options : defaults;
     if (chosen.max_ns < 0 || chosen.way > KOLK_GUEST_REACTOR)
         return refuse(KOLK_EINVAL,
-                      make_error(KOLK_EINVAL, 0, nullptr, "a guest with the way %u and a budget of %lld ns: there is no such way, or time",
-                                 chosen.way, static_cast<long long>(chosen.max_ns)),
+                      make_error(KOLK_EINVAL, 0, nullptr,
+                                 "a guest with the way %u and a budget of %lld ns: there is no such way, or time", chosen.way,
+                                 static_cast<long long>(chosen.max_ns)),
                       destroy, userdata, ret_error);
     const char *reason = nullptr;
     uint32_t way = choose_way(*loop, *ops, chosen.way, reason);

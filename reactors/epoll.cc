@@ -132,8 +132,8 @@ int epoll_sleep(void *state, int64_t timeout_ns) noexcept {
 
 int epoll_get_fd(void *state) noexcept { return static_cast<epoll_state *>(state)->fd; }
 
-/* The old set is shared with the parent: closing our end leaves it alone, removing from it would not. The number stays the same,
- * because a host may know it. */
+/* The old set is shared with the parent: closing our end leaves it alone, removing from it would not. The number stays the
+ * same, because a host may know it. */
 int epoll_after_fork(void *state) noexcept {
     auto *self = static_cast<epoll_state *>(state);
     int fresh = epoll_create1(EPOLL_CLOEXEC);

@@ -291,8 +291,7 @@ void kolk_guest::call_thread_back() noexcept {
 int kolk_guest::renew_host() noexcept {
     if (way_ == KOLK_GUEST_THREAD)
         thread_.begin_anew();
-    /* The handle is about to be another file behind the same number: while it is the old one, the host can still let go of it.
-     */
+    /* The handle is about to be another file behind the same number: while it is the old one, the host can let go of it. */
     if (way_ == KOLK_GUEST_HANDLE && !muted_)
         muted_ = ops_.watch(userdata_, handle_, 0) >= 0;
     return ops_.after_fork ? ops_.after_fork(userdata_) : 0;

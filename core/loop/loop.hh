@@ -6,8 +6,8 @@
  * one place, run_turn() and its twins run_calls() and run_within(), with nothing of the loop's half done below it.
  *
  * A loop driven by itself sleeps in the reactor's collect. A loop driven by a host is asked in thirds: hosted.cc. What a host
- * that sleeps must see (the handle, a guest's deadline, a plan that is out of date) is kept true by update_host() whenever control
- * goes back to it. How a loop ends is in close.cc, how it begins anew in a forked child in fork.cc. */
+ * that sleeps must see (the handle, a guest's deadline, a plan that is out of date) is kept true by update_host() whenever
+ * control goes back to it. How a loop ends is in close.cc, how it begins anew in a forked child in fork.cc. */
 #pragma once
 
 #include "core/coroutine/fiber.hh"
@@ -307,10 +307,10 @@ struct kolk_loop final {
     bool nesting_ = false;     /* a host may turn the loop inside of a turn */
     bool reactor_has_more_ = false; /* it said so, or had more to tell than there was room for */
     bool on_host_ = false;          /* the reactor is on a loop of the program */
-    uint32_t continued_ = 0;   /* what was run without coming back to the turn */
-    uint32_t continue_for_ = 0;  /* how much may be, before the next look; 0 when the run is to stop */
-    const kolk::outcome *until_; /* of the future that the loop runs for; it begins as pending, which is 0 */
-    kolk::soon_calls soon_;      /* the calls before all of ready_; shut in a limited turn, and while a host sleeps */
+    uint32_t continued_ = 0;        /* what was run without coming back to the turn */
+    uint32_t continue_for_ = 0;     /* how much may be, before the next look; 0 when the run is to stop */
+    const kolk::outcome *until_;    /* of the future that the loop runs for; it begins as pending, which is 0 */
+    kolk::soon_calls soon_;         /* the calls before all of ready_; shut in a limited turn, and while a host sleeps */
     kolk::ready_queue ready_;
     kolk::ready_queue batch_; /* of the turn in progress */
     kolk::timer_wheel timers_;
@@ -320,7 +320,7 @@ struct kolk_loop final {
 
     uint64_t thread_;
     const void *native_thread_ = &kolk::this_thread; /* the same in a forked child, if it is there */
-    uint32_t forks_; /* when it was made */
+    uint32_t forks_;                                 /* when it was made */
     std::atomic<uint32_t> users_{1};
     std::atomic<uint32_t> refs_{2}; /* one of all users together, one of an open loop, those of others */
     std::atomic<bool> closed_{false};
@@ -331,7 +331,7 @@ struct kolk_loop final {
     own_watcher wake_watcher_, timer_watcher_;
     kolk_guest *guest_ = nullptr;
     kolk::plan_hook hook_;
-    int64_t planned_ = INT64_MAX; /* the deadline of the last plan */
+    int64_t planned_ = INT64_MAX;  /* the deadline of the last plan */
     kolk::hooks *hooks_ = nullptr; /* owned */
     int64_t (*clock_)(void *) = nullptr;
     void *clock_userdata_ = nullptr;

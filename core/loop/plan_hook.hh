@@ -1,7 +1,7 @@
 /* Who is told that a plan is out of date.
  *
- * Armed by each plan, and disarmed by what it tells: a burst of changes is told once. Any thread and any signal handler may tell;
- * so the hook is exchanged without a lock, and the one that goes is released when no teller is inside of it any more. */
+ * Armed by each plan, and disarmed by what it tells: a burst of changes is told once. Any thread and any signal handler may
+ * tell; so the hook is exchanged without a lock, and the one that goes is released when no teller is inside of it any more. */
 #pragma once
 
 #include "core/allocator.hh"

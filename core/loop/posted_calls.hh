@@ -32,7 +32,7 @@ class posted_calls final : public ready_item {
     void go_on_within() noexcept; /* turns run inside of a call: what is left of its lot belongs to them */
     /* In a forked child: what was being handed over just then stays with the parent, and with it what came just before. */
     void after_fork() noexcept;
-    void close() noexcept;        /* what is waiting is released, and nothing is added any more */
+    void close() noexcept; /* what is waiting is released, and nothing is added any more */
 
   private:
     struct call {

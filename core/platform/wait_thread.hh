@@ -1,7 +1,7 @@
 /* A thread that waits in another one's place.
  *
- * It is let go, waits once, tells, and parks until it is let go again. Whoever wants to use what it waits on calls it back first:
- * that ends when it is parked. So the two never use that at the same time, and need no further lock. */
+ * It is let go, waits once, tells, and parks until it is let go again. Whoever wants to use what it waits on calls it back
+ * first: that ends when it is parked. So the two never use that at the same time, and need no further lock. */
 #pragma once
 
 #include <stdint.h>
@@ -46,7 +46,7 @@ class wait_thread {
     work work_ = {};
     int64_t until_ = 0;
     bool started_ = false;
-    state now_ = state::parked;                 /* under the lock, as is what follows */
+    state now_ = state::parked; /* under the lock, as is what follows */
     bool called_back_ = false, ending_ = false;
 };
 

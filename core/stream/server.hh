@@ -35,7 +35,7 @@ struct kolk_server final : kolk::counted, kolk::resource, kolk::timer_node {
     uint32_t connections = 0;
     uint16_t port = 0;
     int os = 0;                        /* the errno of the last failure to listen */
-    bool listens = false; /* and the loop counts it */
+    bool listens = false;              /* and the loop counts it */
     bool short_of_descriptors = false; /* and the loop was told */
 
     kolk_server(kolk::loop &on, kolk_connection_fn serve, void *data, kolk_destroy_fn release) noexcept;

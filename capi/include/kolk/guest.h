@@ -2,9 +2,9 @@
  * @file guest.h
  * A loop as the guest of another loop: the host.
  *
- * kolk/host.h has the parts of a turn, for hosts that want to put them together themselves. A guest is the finished article: the
- * host tells in a table of three functions what it can do, and the guest keeps it informed of what there is to wait for. What
- * the adapters in `bindings/` add to this is the table, and nothing else.
+ * kolk/host.h has the parts of a turn, for hosts that want to put them together themselves. A guest is the finished article:
+ * the host tells in a table of three functions what it can do, and the guest keeps it informed of what there is to wait for.
+ * What the adapters in `bindings/` add to this is the table, and nothing else.
  *
  * There are four ways to live in a host:
  *
@@ -103,9 +103,9 @@ typedef struct kolk_guest_options {
  * @param options    NULL: all defaults.
  * @param ret_guest  Receives the guest. @ref owned_by_caller. Dropping it does not end the stay: that is kolk_guest_detach().
  * @param ret_error  Receives the reason when this fails; may be NULL. @ref owned_by_caller.
- * @return 0; #KOLK_ENOTSUP when the reactor or the host cannot do what the way needs, #KOLK_EBUSY when the loop has a guest or is
- *         being closed, #KOLK_ELIMIT when no thread can be made, #KOLK_ENOMEM, #KOLK_EMFILE, #KOLK_ECLOSED, #KOLK_ETHREAD,
- *         #KOLK_EFORKED, #KOLK_EINVAL; what @p ops returned.
+ * @return 0; #KOLK_ENOTSUP when the reactor or the host cannot do what the way needs, #KOLK_EBUSY when the loop has a guest,
+ *         #KOLK_ELIMIT when no thread can be made, #KOLK_ENOMEM, #KOLK_EMFILE, #KOLK_ECLOSED, #KOLK_ETHREAD, #KOLK_EFORKED,
+ *         #KOLK_EINVAL; what @p ops returned.
  * @threads{loop} @since 0.1
  */
 KOLK_API int kolk_guest_new(kolk_loop *loop, const kolk_host_ops *ops, void *userdata, kolk_destroy_fn destroy,
@@ -129,14 +129,14 @@ KOLK_API int kolk_guest_way(const kolk_guest *self) KOLK_NOEXCEPT;
 KOLK_API kolk_loop *kolk_guest_loop(const kolk_guest *self) KOLK_NOEXCEPT;
 
 /**
- * One turn within the budget: kolk_loop_dispatch(), and the host is told what there is to wait for now. In #KOLK_GUEST_FRAME with
- * a budget of time, as many turns as that allows, while there is something to do. To be called by the host
- * after a `post` and when the deadline has come; it may be called at any other time, too.
+ * One turn within the budget: kolk_loop_dispatch(), and the host is told what there is to wait for now. In #KOLK_GUEST_FRAME
+ * with a budget of time, as many turns as that allows, while there is something to do. To be called by the host after a `post`
+ * and when the deadline has come; it may be called at any other time, too.
  *
  * @param self  The guest.
- * @return how many callbacks and task steps were run. #KOLK_EBUSY from inside a callback of the loop where nesting is not allowed
- *         (kolk_loop_set_nesting()): what was to be done is then done when that callback has returned. #KOLK_ECLOSED when the
- *         stay has ended. Otherwise as kolk_loop_dispatch().
+ * @return how many callbacks and task steps were run. #KOLK_EBUSY from inside a callback of the loop where nesting is not
+ *         allowed (kolk_loop_set_nesting()): what was to be done is then done when that callback has returned. #KOLK_ECLOSED
+ *         when the stay has ended. Otherwise as kolk_loop_dispatch().
  * @threads{loop} @since 0.1
  */
 KOLK_API int kolk_guest_turn(kolk_guest *self) KOLK_NOEXCEPT;
@@ -155,8 +155,8 @@ KOLK_API int kolk_guest_ready(kolk_guest *self, int fd, uint32_t events) KOLK_NO
 
 /**
  * Ends the stay: nothing is registered with the host afterwards, and no thread is left. Legal at any moment, also from inside a
- * callback of the loop, and twice. The loop itself goes on, and may be run by other means or become a guest again. Closing the
- * loop does this first.
+ * callback of the loop, whose turn is then still finished, and twice. The loop itself goes on, and may be run by other means or
+ * become a guest again. Closing the loop does this first.
  *
  * @return 0; #KOLK_EINVAL, #KOLK_ETHREAD, #KOLK_EFORKED.
  * @threads{loop} @since 0.1
@@ -164,9 +164,9 @@ KOLK_API int kolk_guest_ready(kolk_guest *self, int fd, uint32_t events) KOLK_NO
 KOLK_API int kolk_guest_detach(kolk_guest *self) KOLK_NOEXCEPT;
 
 /**
- * The reactor that is a host, for kolk_loop_options::reactor_ops: it asks the host to watch what kolk watches, and hands out what
- * kolk_guest_ready() told. Before the loop is a guest and afterwards, descriptors are kept and not watched. Such a loop cannot
- * wait by itself: running it where it would have to sleep fails with #KOLK_ENOTSUP.
+ * The reactor that is a host, for kolk_loop_options::reactor_ops: it asks the host to watch what kolk watches, and hands out
+ * what kolk_guest_ready() told. Before the loop is a guest and afterwards, descriptors are kept and not watched. Such a loop
+ * cannot wait by itself: running it where it would have to sleep fails with #KOLK_ENOTSUP.
  *
  * @return the table. Static.
  * @threads{any} @since 0.1

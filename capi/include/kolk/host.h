@@ -92,16 +92,16 @@ KOLK_API int kolk_loop_get_fd(kolk_loop *self) KOLK_NOEXCEPT;
  * Names who is told when a plan that kolk_loop_prepare() gave is out of date: a deadline came earlier, or there is something to
  * run. For hosts that sleep by themselves, without kolk's descriptor.
  *
- * It is called at most once after each prepare, and once after this call: a host prepares before it sleeps, and need not before
- * that. It may be called from any thread, inside any function that makes something ready, and in a signal handler when a
- * kolk_waker is rung there. So it only schedules: it calls nothing of kolk, and what it uses must be safe where the program uses
- * kolk.
+ * It is called at most once after each prepare, and once after this call: a host prepares before it sleeps, because a turn ends
+ * the plan there was. It may be called from any thread, inside any function that makes something ready, and in a signal handler
+ * when a kolk_waker is rung there. So it only schedules: it calls nothing of kolk, and what it uses must be safe where the
+ * program uses kolk.
  *
  * @param self      The loop.
  * @param fn        NULL: nobody.
  * @param userdata  Handed to @p fn. @ref owned_by_callee through @p destroy.
- * @param destroy   May be NULL. Called when the hook is replaced, the loop closed, or this call fails: no call of @p fn is under
- *                  way then, on any thread.
+ * @param destroy   May be NULL. Called when the hook is replaced, the loop closed, or this call fails: no call of @p fn is
+ *                  under way then, on any thread.
  * @return 0; #KOLK_ENOMEM, #KOLK_ECLOSED, #KOLK_ETHREAD, #KOLK_EFORKED, #KOLK_EINVAL.
  * @threads{loop} @since 0.1
  */
@@ -112,8 +112,8 @@ KOLK_API int kolk_loop_set_plan_hook(kolk_loop *self, kolk_callback_fn fn, void 
  * Allows kolk_loop_dispatch() from inside a callback or task of this loop, or forbids it again.
  *
  * For modal loops: a callback opens a dialog, and whoever shows it runs the host's loop until it is closed. Forbidden, as it is
- * at first, kolk stands still meanwhile. Allowed, timers, descriptors, calls and tasks go on; only what is on the stack does not:
- * the callback or task that waits for the dialog. What the interrupted turn had not run yet is run first.
+ * at first, kolk stands still meanwhile. Allowed, timers, descriptors, calls and tasks go on; only what is on the stack does
+ * not: the callback or task that waits for the dialog. What the interrupted turn had not run yet is run first.
  *
  * Allow it around the call that runs a loop of its own. It may also stay allowed; each turn then costs as much as it takes
  * to keep a sleeping host informed.
@@ -150,8 +150,8 @@ KOLK_API int kolk_loop_set_hooks(kolk_loop *self, const kolk_loop_hooks *hooks, 
                                  kolk_destroy_fn destroy) KOLK_NOEXCEPT;
 
 /**
- * Whether anything can still happen by itself: a task that has not ended, a callback that is due now or later, a descriptor with a
- * reader or writer, a server. A host that quits when its guests are idle asks this; readiness never depends on it.
+ * Whether anything can still happen by itself: a task that has not ended, a callback that is due now or later, a descriptor
+ * with a reader or writer, a server. A host that quits when its guests are idle asks this; readiness never depends on it.
  *
  * @return 1 or 0; #KOLK_EINVAL, #KOLK_ECLOSED, #KOLK_ETHREAD, #KOLK_EFORKED.
  * @threads{loop} @since 0.1
@@ -159,9 +159,10 @@ KOLK_API int kolk_loop_set_hooks(kolk_loop *self, const kolk_loop_hooks *hooks, 
 KOLK_API int kolk_loop_alive(kolk_loop *self) KOLK_NOEXCEPT;
 
 /**
- * Begins an orderly end, at the host's pace: cancels every task, and tells when the last one has ended. They may wait while they
- * clean up, as they cannot once kolk_loop_close() is called. Until then the host goes on dispatching; then it closes the loop,
- * which finds nothing left to unwind. Give the future a deadline with kolk_wait_for_async(). Called again, it cancels again.
+ * Begins an orderly end, at the host's pace: cancels every task, and tells when the last one has ended. They may wait while
+ * they clean up, as they cannot once kolk_loop_close() is called. Until then the host goes on dispatching; then it closes the
+ * loop, which finds nothing left to unwind. Give the future a deadline with kolk_wait_for_async(). Called again, it cancels
+ * again.
  *
  * @param self        The loop. It goes on to accept everything; tasks that are made meanwhile are waited for, not cancelled.
  * @param ret_future  Receives the future, done without a result when no task is left. @ref owned_by_caller.
@@ -171,12 +172,12 @@ KOLK_API int kolk_loop_alive(kolk_loop *self) KOLK_NOEXCEPT;
 KOLK_API int kolk_loop_shutdown_async(kolk_loop *self, kolk_future **ret_future) KOLK_NOEXCEPT;
 
 /**
- * In a forked child: makes the loop the child's. Until then each of its functions answers #KOLK_EFORKED there; the parent notices
- * nothing either way.
+ * In a forked child: makes the loop the child's. Until then each of its functions answers #KOLK_EFORKED there; the parent
+ * notices nothing either way.
  *
  * Tasks, timers, callbacks and watches go on as they were, in both processes: it is for the program to close what only one of
- * them should have. The handle of kolk_loop_get_fd() keeps its number. A guest's thread is started anew; a host has to be told of
- * the fork in its own way, before this. What another thread was handing over at the moment of the fork may be missing.
+ * them should have. The handle of kolk_loop_get_fd() keeps its number. A guest's thread is started anew; a host has to be told
+ * of the fork in its own way, before this. What another thread was handing over at the moment of the fork may be missing.
  *
  * @param self  The loop, not being run by a thread that is not there any more.
  * @return 0, also in a process that made the loop; #KOLK_ETHREAD when the thread that ran it does not exist here, #KOLK_ENOMEM,

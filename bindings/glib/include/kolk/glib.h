@@ -23,7 +23,7 @@ extern "C" {
 /**
  * Lets a loop live in a GMainContext, at G_PRIORITY_DEFAULT.
  *
- * Serves #KOLK_GUEST_HANDLE, #KOLK_GUEST_THREAD and #KOLK_GUEST_REACTOR; with #KOLK_GUEST_FRAME nothing is registered.
+ * Serves #KOLK_GUEST_HANDLE, #KOLK_GUEST_THREAD and #KOLK_GUEST_REACTOR; with #KOLK_GUEST_FRAME nothing of it is used.
  * Deadlines are met as finely as GLib sleeps: up to 2.74 in milliseconds, rounded up. In #KOLK_GUEST_HANDLE they are the
  * kernel's.
  *
