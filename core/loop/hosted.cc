@@ -43,19 +43,37 @@ int kolk_loop::dispatch(uint32_t max_items, int64_t max_ns, kolk_progress *ret_p
         inner_turns inner(*this);
         status = dispatch_inside(max_items, max_ns, items);
     } else {
-        turns scope(*this);
-        hook_enter();
-        status = look(0);
-        if (status == 0 && (max_items || max_ns > 0))
-            items = run_within(max_items, max_ns > 0 ? deadline_after(*this, max_ns) : INT64_MAX);
-        else if (status == 0)
-            items = run_turn();
-        hook_leave();
-        stopping_ = false;
+        status = dispatch_outside(max_items, max_ns, items);
     }
     if (status == 0 && ret_progress)
         *ret_progress = {items, has_work()};
     return inside ? status : leave(status);
+}
+
+/* A host that comes once per frame mostly finds nothing, which is no reason to begin a turn. A reactor on a host may run the
+ * program's callbacks when it is asked, so there it is not asked before. */
+int kolk_loop::dispatch_outside(uint32_t max_items, int64_t max_ns, uint32_t &ret_items) noexcept {
+    kolk_ready events[most_events];
+    int count = on_host_ ? 0 : collect(0, events);
+    if (count == 0 && !on_host_ && !has_work() && (timers_.empty() || timers_.next_deadline() > now())) {
+        stopping_ = false;
+        touched();
+        return 0;
+    }
+    turns scope(*this);
+    hook_enter();
+    if (on_host_)
+        count = collect(0, events);
+    if (count >= 0) {
+        take(events, count);
+        if (max_items || max_ns > 0)
+            ret_items = run_within(max_items, max_ns > 0 ? deadline_after(*this, max_ns) : INT64_MAX);
+        else
+            ret_items = run_turn();
+    }
+    hook_leave();
+    stopping_ = false;
+    return count < 0 ? count : 0;
 }
 
 /* First what the turn outside has not run yet; where that takes the whole budget, the rest is still its own. */

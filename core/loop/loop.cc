@@ -127,18 +127,29 @@ int64_t kolk_loop::time_to_sleep() noexcept {
 int kolk_loop::look(int64_t timeout) noexcept {
     if (int status = check(); status < 0) [[unlikely]]
         return status;
-    constexpr uint32_t capacity = 256;
-    kolk_ready events[capacity];
+    kolk_ready events[most_events];
+    int count = collect(timeout, events);
+    if (count < 0)
+        return count;
+    take(events, count);
+    return 0;
+}
+
+/* What is ready in the kernel, or was queued by a reactor on a host. */
+int kolk_loop::collect(int64_t timeout, kolk_ready *ret_events) noexcept {
     mark.sleep();
     if (timeout != 0)
         hook_wait(false);
     reactor_has_more_ = false;
-    int count = selector_.collect(timeout, events, capacity);
+    int count = selector_.collect(timeout, ret_events, most_events);
     if (timeout != 0)
         hook_wait(true);
-    if (count < 0)
-        return count;
-    look_again_ = reactor_has_more_ = count == int(capacity);
+    look_again_ = reactor_has_more_ = count == int(most_events);
+    return count;
+}
+
+/* Puts it on the ready queue, with what came from others, and the timers that are due. */
+void kolk_loop::take(const kolk_ready *events, int count) noexcept {
     for (int i = 0; i < count; i++)
         if (selector_slot *slot = selector_.lookup(events[i])) {
             look_again_ |= !(slot->armed & KOLK_EVENT_EDGE);
@@ -151,7 +162,6 @@ int kolk_loop::look(int64_t timeout) noexcept {
         posts_.take();
     if (!timers_.empty())
         timers_.expire(now(), ready_);
-    return 0;
 }
 
 void kolk_loop::take_inbox(bool closing) noexcept {

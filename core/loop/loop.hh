@@ -260,12 +260,16 @@ struct kolk_loop final {
     void hook_leave() noexcept;
     void hook_wait(bool over) noexcept;
 
+    static constexpr uint32_t most_events = 256; /* of one look */
     [[nodiscard]] int look(int64_t timeout) noexcept;
+    [[nodiscard]] int collect(int64_t timeout, kolk_ready *ret_events) noexcept;
+    void take(const kolk_ready *events, int count) noexcept;
     [[nodiscard]] bool must_not_turn() const noexcept { return running_ || walking > 0 || cancelling > 0; }
     /* From inside a turn of this loop, and not of another one that it runs. */
     [[nodiscard]] bool may_nest() const noexcept {
         return nesting_ && kolk::this_thread.loop == this && walking == 0 && cancelling == 0;
     }
+    [[nodiscard]] int dispatch_outside(uint32_t max_items, int64_t max_ns, uint32_t &ret_items) noexcept;
     [[nodiscard]] int dispatch_inside(uint32_t max_items, int64_t max_ns, uint32_t &ret_items) noexcept;
     [[nodiscard]] int64_t time_to_sleep() noexcept;
     uint32_t run_turn() noexcept;
