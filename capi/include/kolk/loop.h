@@ -11,7 +11,8 @@
  * kolk_loop_dispatch() look every time.
  *
  * A loop belongs to the thread that made it. Every function that takes a loop, or something made on one, checks this: another
- * thread gets #KOLK_ETHREAD and a forked child #KOLK_EFORKED. Only functions marked @c threads{any} are open to others.
+ * thread gets #KOLK_ETHREAD and a forked child #KOLK_EFORKED, until it calls kolk_loop_after_fork(). Only functions marked
+ * @c threads{any} are open to others.
  */
 #ifndef KOLK_LOOP_H
 #define KOLK_LOOP_H
