@@ -53,6 +53,8 @@ int kolk_loop::dispatch(uint32_t max_items, int64_t max_ns, kolk_progress *ret_p
 /* A host that comes once per frame mostly finds nothing, which is no reason to begin a turn. A reactor on a host may run the
  * program's callbacks when it is asked, so there it is not asked before. */
 int kolk_loop::dispatch_outside(uint32_t max_items, int64_t max_ns, uint32_t &ret_items) noexcept {
+    if (int status = check(); status < 0) [[unlikely]]
+        return status; /* a guest has just told somebody of a failure, who has closed the loop */
     kolk_ready events[most_events];
     int count = on_host_ ? 0 : collect(0, events);
     if (count == 0 && !on_host_ && !has_work() && (timers_.empty() || timers_.next_deadline() > now())) {

@@ -95,7 +95,10 @@ void resolver::let_go() noexcept {
         ;
 }
 
+/* What comes after this may fail, and all be done again: workers that are running already stay. */
 int resolver::after_fork() noexcept {
+    if (forks_ == fork_count())
+        return 0;
     worker_threads *threads = make_workers(owner_->memory());
     if (!threads)
         return KOLK_ENOMEM;
@@ -103,8 +106,9 @@ int resolver::after_fork() noexcept {
     for (lookup *each = on_their_way_.front(), *next; each; each = next) {
         next = on_their_way_.after(*each);
         if (!owner_->has_arrived(*each) && !submit(*workers_, *each))
-            return KOLK_ELIMIT;
+            return KOLK_ELIMIT; /* the first one, or there would be a worker for it: none is running */
     }
+    forks_ = fork_count();
     return 0;
 }
 

@@ -39,6 +39,7 @@ class resolver {
     loop *owner_;
     worker_threads *workers_;
     list<lookup> on_their_way_;
+    uint32_t forks_ = fork_count(); /* when the workers were made */
 };
 
 } // namespace kolk

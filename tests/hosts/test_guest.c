@@ -490,6 +490,28 @@ static void a_refused_deadline_is_reported(void **state) {
     end_loop(&p);
 }
 
+static void close_at_once(kolk_loop *loop, kolk_error *error, void *status) {
+    (void)error;
+    *(int *)status = kolk_loop_close(loop);
+}
+
+/* Who is told that the host refused something may end it all there and then. */
+static void the_loop_may_be_closed_by_who_is_told_of_a_refusal(void **state) {
+    struct puppet p;
+    int status = 1;
+    make_puppet(&p);
+    make_loop(*state, &p, kolk_host_reactor());
+    assert_int_equal(kolk_loop_set_exception_handler(p.loop, close_at_once, &status, NULL), 0);
+    assert_int_equal(stay(&p, KOLK_GUEST_REACTOR, NULL), 0);
+    p.fail_at = p.calls + 1;
+    assert_int_equal(kolk_loop_call_later(p.loop, MS, nothing, NULL, NULL, NULL), 0);
+    assert_int_equal(kolk_guest_turn(p.guest), KOLK_ECLOSED);
+    assert_int_equal(status, 0);
+    assert_int_equal(p.destroyed, 1);
+    assert_int_equal(registered(&p), 0);
+    end_loop(&p);
+}
+
 static void a_refused_watch_is_an_answer(void **state) {
     struct puppet p;
     int pair[2];
@@ -549,6 +571,7 @@ int main(int argc, char **argv) {
         RULE(a_thread_guest_survives_each_refusal_of_its_host),
         RULE(a_reactor_guest_survives_each_refusal_of_its_host),
         RULE(a_refused_deadline_is_reported),
+        RULE(the_loop_may_be_closed_by_who_is_told_of_a_refusal),
         RULE(a_refused_watch_is_an_answer),
         RULE(what_is_told_once_is_served_once),
     };
