@@ -219,12 +219,13 @@ static int sleep_and_say(void *userdata, void **ret_result) {
     return status;
 }
 
-/* Sleepers wake in the order of their deadlines, and not early. */
+/* Sleepers wake in the order of their deadlines, and not early. The deadlines lie far apart: a machine that holds the process
+ * up between two of the sleeps moves the later one. */
 static void sleepers_wake_in_the_order_of_their_deadlines(void **state) {
     struct fixture *f = *state;
-    struct scene scenes[] = {{.f = f, .name = "c", .delay_ns = 9 * MS},
+    struct scene scenes[] = {{.f = f, .name = "c", .delay_ns = 400 * MS},
                              {.f = f, .name = "a", .delay_ns = 1 * MS},
-                             {.f = f, .name = "b", .delay_ns = 5 * MS}};
+                             {.f = f, .name = "b", .delay_ns = 200 * MS}};
     kolk_task *tasks[COUNT(scenes)];
     for (size_t i = 0; i < COUNT(scenes); i++)
         tasks[i] = spawn_with(f, sleep_and_say, &scenes[i]);
