@@ -801,7 +801,7 @@ static void nobody_need_keep_the_future_of_an_orderly_end(void **state) {
     kolk_task_unref(spawn(f, take_leave));
     dispatch_all(f);
     kolk_future_unref(shut_down(f));
-    drive_during(f, 5 * MS);
+    drive_during(f, 100 * MS);
     assert_record(f, "KOLK_ECANCELED bye(0)");
 }
 

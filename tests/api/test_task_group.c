@@ -925,7 +925,7 @@ static int host_of_level_descendants(void *userdata, void **ret_result) {
     if (status == 0)
         status = add(group, host_of_one, &member);
     if (status == 0)
-        status = kolk_sleep(MS);
+        status = kolk_sleep(100 * MS);
     kolk_task_group_cancel(group);
     status = leave(f, "outer", group, status);
     kolk_task_group_unref(group);
@@ -1082,7 +1082,7 @@ static kolk_task *spawn_step_host(struct fixture *f, struct scene *members, int 
 /* Tasks that wait by returning leave a group in two calls. */
 static void a_step_task_leaves_in_two_calls(void **state) {
     struct fixture *f = *state;
-    struct scene members[] = {{.f = f, .name = "b", .delay_ns = 5 * MS}, {.f = f, .name = "a", .delay_ns = MS}};
+    struct scene members[] = {{.f = f, .name = "b", .delay_ns = 200 * MS}, {.f = f, .name = "a", .delay_ns = MS}};
     assert_int_equal(join(f, spawn_step_host(f, members, 2)), 0);
     assert_record(f, "begun pending a(KOLK_OK) b(KOLK_OK) woken(KOLK_OK) left(KOLK_OK)");
     clear_record(f);
