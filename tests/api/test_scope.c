@@ -1040,7 +1040,7 @@ static int sleep_in_a_shield(void *userdata, void **ret_result) {
     (void)ret_result;
     kolk_scope *scope = NULL;
     kolk_scope_enter(KOLK_SCOPE_SHIELD, KOLK_NEVER, &scope);
-    int status = told(self->f, "shielded", kolk_sleep(5 * MS));
+    int status = told(self->f, "shielded", kolk_sleep(100 * MS));
     return leave(self->f, "leave", scope, status);
 }
 
