@@ -701,6 +701,7 @@ static void echoes_do_not_mix(void **state) {
 static size_t fill_the_way_to(struct link *link) {
     char block[4096];
     size_t total = 0, before;
+    int quiet = 0;
     memset(block, '.', sizeof block);
     do {
         before = total;
@@ -708,7 +709,8 @@ static size_t fill_the_way_to(struct link *link) {
             total += (size_t)n;
         /* What the peer's side has taken over meanwhile leaves room for more. */
         nanosleep(&(struct timespec){.tv_nsec = 3 * MS}, NULL);
-    } while (total > before);
+        quiet = total > before ? 0 : quiet + 1;
+    } while (quiet < 5);
     return total;
 }
 
