@@ -69,7 +69,7 @@ int kolk_step_call(kolk_step *self, kolk_step_fn fn, void *state, void **ret_val
 }
 
 void *kolk_step_result(const kolk_step *self) noexcept {
-    return self && self->future && self->future->state == outcome::result ? self->future->value : nullptr;
+    return self && self->future && self->future->has_result() ? self->future->value : nullptr;
 }
 
 void kolk_step_clear(kolk_step *self) noexcept {

@@ -36,6 +36,23 @@ int hand_out(task *made, task **ret_task) noexcept {
     return 0;
 }
 
+/* What is not there yet, or ended badly, or must not be waited for here. Apart, so that what is there costs no stack. */
+[[gnu::noinline]] int await_in_full(kolk_future *future, void **ret_result) noexcept {
+    if (!future)
+        return KOLK_EINVAL;
+    if (!this_thread.coroutine)
+        return KOLK_ENOTASK;
+    int status = future->owner->check_thread();
+    if (status < 0)
+        return status;
+    if (future->owner != this_thread.coroutine->owner)
+        return KOLK_EINVAL;
+    future->ref(); /* others may drop it meanwhile */
+    status = outcome_of(*future, await(*future), ret_result);
+    future->unref();
+    return status;
+}
+
 } // namespace
 
 extern "C" {
@@ -118,21 +135,12 @@ int kolk_task_set_name(kolk_task *self, const char *name) noexcept {
 kolk_task *kolk_task_current(void) noexcept { return this_thread.task; }
 
 int kolk_await(kolk_future *future, void **ret_result) noexcept {
-    if (!future)
-        return KOLK_EINVAL;
-    if (!this_thread.coroutine)
-        return KOLK_ENOTASK;
-    int status = future->owner->check_thread();
-    if (status < 0)
-        return status;
-    if (future->owner != this_thread.coroutine->owner)
-        return KOLK_EINVAL;
-    if (future->state == outcome::result) [[likely]]
-        return future->result(ret_result);
-    future->ref(); /* others may drop it meanwhile */
-    status = outcome_of(*future, await(*future), ret_result);
-    future->unref();
-    return status;
+    coroutine *inside = this_thread.coroutine;
+    if (!future || !inside || inside->owner != future->owner || !future->has_result() || !future->owner->here()) [[unlikely]]
+        return await_in_full(future, ret_result);
+    if (ret_result)
+        *ret_result = future->value;
+    return 0;
 }
 
 int kolk_wait_for(kolk_future *future, int64_t timeout_ns, void **ret_result) noexcept {

@@ -55,14 +55,19 @@ int step_await(kolk_step &self, int status, future *what, void **ret_value) noex
     return before ? drop_and_return(*before, how) : how;
 }
 
-int step_resumed(kolk_step &self) noexcept {
-    if (self.status >= 0 && self.future) {
-        self.status = self.future->result(nullptr);
-        error *known = raised();
-        if (self.status < 0 && (!known || known->status != self.status))
-            raise(ref(self.future->error()));
-    }
+/* What was waited for did not end well. */
+[[gnu::noinline]] static int resumed_badly(kolk_step &self) noexcept {
+    self.status = self.future->result(nullptr);
+    error *known = raised();
+    if (!known || known->status != self.status)
+        raise(ref(self.future->error()));
     return self.status;
+}
+
+int step_resumed(kolk_step &self) noexcept {
+    if (self.status < 0 || !self.future)
+        return self.status;
+    return self.future->has_result() ? self.status = 0 : resumed_badly(self);
 }
 
 int step_call(kolk_step &self, kolk_step_fn fn, kolk_step &state, void **ret_value) noexcept {

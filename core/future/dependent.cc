@@ -17,7 +17,7 @@ void dependent::begin() noexcept {
 void dependent::leave() noexcept {
     if (resource::linked())
         resource::unlink();
-    if (source->state != outcome::result)
+    if (!source->has_result())
         std::exchange(source, nullptr)->unref();
     who->unref();
 }

@@ -75,7 +75,7 @@ kolk_future::~kolk_future() {
     }
     while (ready_item *item = waiters.pop_front())
         static_cast<done_callback *>(item)->drop();
-    if (state == outcome::result) {
+    if (has_result()) {
         destroy_userdata(destroy_value, value);
     } else if (state != outcome::pending) {
         auto *what = static_cast<kolk_error *>(value);
@@ -107,20 +107,15 @@ int kolk_future::set_datum(void *datum, kolk_destroy_fn destroy) noexcept {
 }
 
 int kolk_future::result(void **ret_result) noexcept {
-    switch (state) {
-    case outcome::pending:
-        return KOLK_EPENDING;
-    case outcome::cancelled:
-        return KOLK_ECANCELED;
-    case outcome::error:
-        unread = false;
-        return static_cast<kolk_error *>(value)->status;
-    case outcome::result:
-        break;
+    if (has_result()) {
+        if (ret_result)
+            *ret_result = value;
+        return 0;
     }
-    if (ret_result)
-        *ret_result = value;
-    return 0;
+    if (state != outcome::error)
+        return done() ? KOLK_ECANCELED : KOLK_EPENDING;
+    unread = false;
+    return static_cast<kolk_error *>(value)->status;
 }
 
 kolk_error *kolk_future::error() noexcept {

@@ -47,6 +47,7 @@ struct kolk_future : kolk::counted {
     ~kolk_future();
 
     [[nodiscard]] bool done() const noexcept { return state != kolk::outcome::pending; }
+    [[nodiscard]] bool has_result() const noexcept { return state == kolk::outcome::result; }
     void ref() noexcept { refs++; }
     void unref() noexcept {
         if (--refs == 0)

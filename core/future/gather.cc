@@ -63,7 +63,7 @@ void member::done(ready_item &item, bool) noexcept {
 }
 
 void gathering::one_done(future &what) noexcept {
-    bool failed = what.state != outcome::result;
+    bool failed = !what.has_result();
     if (failed && !return_errors && !cancelling && !done()) {
         /* The others go on; who wants them ended cancels them. */
         finish_like(what);
@@ -83,7 +83,7 @@ void gathering::complete() noexcept {
         return end_cancelled();
     for (size_t i = 0; i < count; i++) {
         future &what = *members()[i].what;
-        results()[i] = what.state == outcome::result ? what.value : nullptr;
+        results()[i] = what.has_result() ? what.value : nullptr;
     }
     finish(results(), nullptr);
 }

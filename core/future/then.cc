@@ -60,7 +60,7 @@ void next_step::source_done(ready_item &item, bool closing) noexcept {
 }
 
 void next_step::proceed(bool closing) noexcept {
-    bool error = source->state != outcome::result, concerns_us = error == catches();
+    bool error = !source->has_result(), concerns_us = error == catches();
     kind = catches() ? &called_with_error : &called_with_result;
     if (!concerns_us)
         finish_like(*source);

@@ -63,7 +63,8 @@ struct kolk_loop final {
     [[nodiscard]] bool accepts() const noexcept { return kolk::this_thread.token == accepts_from_; }
     [[nodiscard]] int check_open() const noexcept { return accepts() ? 0 : why_not_open(); }
     /* The same for what outlives the loop: references, results. */
-    [[nodiscard]] int check_thread() const noexcept { return kolk::this_thread.token == thread_ ? 0 : why_not_here(); }
+    [[nodiscard]] bool here() const noexcept { return kolk::this_thread.token == thread_; }
+    [[nodiscard]] int check_thread() const noexcept { return here() ? 0 : why_not_here(); }
     [[nodiscard]] int check_process() const noexcept { return forks_ == kolk::fork_count() ? 0 : int(KOLK_EFORKED); }
     [[nodiscard]] uint64_t thread() const noexcept { return thread_; } /* its token */
     [[nodiscard]] bool closed() const noexcept { return closed_.load(std::memory_order_acquire); }

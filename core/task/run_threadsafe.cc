@@ -90,7 +90,7 @@ struct posted_task final : ready_item {
     }
 
     void pass_on() noexcept {
-        if (made->state == outcome::result) {
+        if (made->has_result()) {
             if (!about->finish(made->value, destroy_result))
                 destroy_userdata(destroy_result, made->value);
             return;
