@@ -45,7 +45,7 @@ int kolk_loop_set_hooks(kolk_loop *self, const kolk_loop_hooks *hooks, void *use
     int status = check_open(self);
     if (status == 0 && !valid_options(hooks))
         status = KOLK_EINVAL;
-    if (status == 0 && self->running())
+    if (status == 0 && self->must_not_turn())
         status = KOLK_EBUSY;
     if (status == 0 && !self->set_hooks(hooks, userdata, destroy))
         status = KOLK_ENOMEM;

@@ -157,7 +157,7 @@ int kolk_guest::take_turn() noexcept {
 /* A host that comes once per frame gives a slice of it, to be used; others come again as soon as there is more. */
 int kolk_guest::dispatch_within_budget(uint32_t &ret_items) noexcept {
     bool uses_all = way_ == KOLK_GUEST_FRAME && options_.max_ns > 0;
-    int64_t end = uses_all ? deadline_after(*owner, options_.max_ns) : 0;
+    int64_t end = uses_all ? time_after(monotonic_time(), options_.max_ns) : 0;
     uint32_t most = options_.max_items;
     for (int64_t left = options_.max_ns;;) {
         kolk_progress progress = {};
@@ -167,7 +167,7 @@ int kolk_guest::dispatch_within_budget(uint32_t &ret_items) noexcept {
         ret_items += progress.items;
         if (!uses_all || !progress.more || left_ || owner->closed() || (most && ret_items >= most))
             return 0;
-        left = end - owner->now();
+        left = end - monotonic_time();
         if (left <= 0)
             return 0;
     }

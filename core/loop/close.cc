@@ -102,6 +102,8 @@ int kolk_loop::close() noexcept {
         if (objects_ == 0)
             unref();
     }
+    if (std::exchange(orphaned_, false)) /* the last user left meanwhile */
+        unref();
     unref();
     return status;
 }

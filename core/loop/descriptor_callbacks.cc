@@ -141,6 +141,7 @@ bool remove_callback(loop &on, int fd, direction way) noexcept {
         on.objects.destroy(both);
     }
     one->remove();
+    on.touched();
     return true;
 }
 

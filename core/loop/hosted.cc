@@ -6,7 +6,6 @@
 #include "core/platform/descriptor.hh"
 #include "core/platform/timer_fd.hh"
 #include "core/platform/wake_fd.hh"
-#include "core/task/sleep.hh"
 
 using namespace kolk;
 
@@ -20,16 +19,18 @@ int kolk_loop::prepare(kolk_plan &ret_plan) noexcept {
 
 int kolk_loop::wait(int64_t deadline) noexcept {
     /* A host that did not ask for the plan does not sleep through it. */
-    int64_t timeout = time_to_sleep();
+    int64_t timeout = has_work() ? 0 : time_to_sleep();
     if (deadline != INT64_MAX && timeout != 0) {
         int64_t left = time_until(deadline);
         timeout = timeout < 0 || left < timeout ? left : timeout;
     }
-    if (timeout != 0)
-        hook_wait(false);
+    if (timeout == 0)
+        return selector_.wait(0);
+    walking++; /* the hooks may neither turn the loop nor close it */
+    hook_wait(false);
     int status = selector_.wait(timeout);
-    if (timeout != 0)
-        hook_wait(true);
+    hook_wait(true);
+    walking--;
     return status;
 }
 
@@ -69,7 +70,7 @@ int kolk_loop::dispatch_outside(uint32_t max_items, int64_t max_ns, uint32_t &re
     if (count >= 0) {
         take(events, count);
         if (max_items || max_ns > 0)
-            ret_items = run_within(max_items, max_ns > 0 ? deadline_after(*this, max_ns) : INT64_MAX);
+            ret_items = run_within(max_items, max_ns > 0 ? time_after(monotonic_time(), max_ns) : INT64_MAX);
         else
             ret_items = run_turn();
     }
@@ -80,7 +81,7 @@ int kolk_loop::dispatch_outside(uint32_t max_items, int64_t max_ns, uint32_t &re
 
 /* First what the turn outside has not run yet; where that takes the whole budget, the rest is still its own. */
 int kolk_loop::dispatch_inside(uint32_t max_items, int64_t max_ns, uint32_t &ret_items) noexcept {
-    int64_t deadline = max_ns > 0 ? deadline_after(*this, max_ns) : INT64_MAX;
+    int64_t deadline = max_ns > 0 ? time_after(monotonic_time(), max_ns) : INT64_MAX;
     turns scope(*this);
     hook_enter();
     posts_.go_on_within();
@@ -88,7 +89,7 @@ int kolk_loop::dispatch_inside(uint32_t max_items, int64_t max_ns, uint32_t &ret
         ret_items = finish_turn();
     } else {
         ret_items = run_some(max_items, deadline);
-        if ((max_items && ret_items >= max_items) || (deadline != INT64_MAX && now() >= deadline)) {
+        if ((max_items && ret_items >= max_items) || (deadline != INT64_MAX && monotonic_time() >= deadline)) {
             soon_.shut(); /* the turn outside puts back what is left of them */
             hook_leave();
             return 0;

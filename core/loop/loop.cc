@@ -88,7 +88,7 @@ void kolk_loop::unref() noexcept {
 void kolk_loop::user_unref() noexcept {
     if (users_.fetch_sub(1, std::memory_order_acq_rel) > 1)
         return;
-    if (!closed() && check_thread() == 0) {
+    if (!closed() && check_thread() == 0 && !orphaned_) {
         if (running_) {
             orphaned_ = true;
             stop();
@@ -245,7 +245,8 @@ uint32_t kolk_loop::finish_turn() noexcept {
     return continued_;
 }
 
-/* The same within a budget; what is left over comes first next time. */
+/* The same within a budget, whose time is the system's, as that of the host is: the loop's clock may stand still during a turn.
+ * What is left over comes first next time. */
 uint32_t kolk_loop::run_within(uint32_t max_items, int64_t deadline) noexcept {
     batch_.append(ready_);
     begin_soon_calls();
@@ -269,7 +270,7 @@ uint32_t kolk_loop::run_some(uint32_t max_items, int64_t deadline) noexcept {
             item->run(*item, false);
         else
             break;
-        if (++items == max_items || (deadline != INT64_MAX && now() >= deadline))
+        if (++items == max_items || (deadline != INT64_MAX && monotonic_time() >= deadline))
             break;
     }
     limited_turn_ = false;
@@ -422,17 +423,27 @@ int kolk_loop::post_call(kolk_callback_fn fn, void *userdata, kolk_destroy_fn de
 }
 
 void kolk_loop::set_exception_handler(kolk_exception_fn fn, void *userdata, kolk_destroy_fn destroy) noexcept {
-    kolk_destroy_fn old_destroy = exception_destroy_;
-    void *old_userdata = exception_userdata_;
-    exception_fn_ = fn;
-    exception_userdata_ = userdata;
-    exception_destroy_ = destroy;
-    destroy_userdata(old_destroy, old_userdata);
+    exception_handler before = std::exchange(exception_, {fn, userdata, destroy, exception_.number + 1});
+    release_unless_called(before);
+}
+
+/* Once it has been replaced: now, or when the last of its calls returns. */
+void kolk_loop::release_unless_called(const exception_handler &handler) noexcept {
+    for (exception_call *at = exception_calls_.front(); at; at = exception_calls_.after(*at))
+        if (at->handler.number == handler.number)
+            return;
+    destroy_userdata(handler.destroy, handler.userdata);
 }
 
 void kolk_loop::report(error &what) noexcept {
-    if (exception_fn_)
-        exception_fn_(this, &what, exception_userdata_);
+    if (!exception_.fn)
+        return;
+    exception_call call(exception_);
+    exception_calls_.push_back(call);
+    call.handler.fn(this, &what, call.handler.userdata);
+    call.unlink();
+    if (call.handler.number != exception_.number)
+        release_unless_called(call.handler);
 }
 
 char *kolk_loop::receive_buffer() noexcept {

@@ -42,6 +42,21 @@ struct watcher {
 class resolver;
 struct hooks;
 enum class outcome : uint8_t;
+/* What errors that concern nobody are given to. */
+struct exception_handler {
+    kolk_exception_fn fn = nullptr;
+    void *userdata = nullptr;
+    kolk_destroy_fn destroy = nullptr;
+    uint32_t number = 0;
+};
+
+/* A call of it, which may replace it, or wait on a fiber while others come and go. */
+struct exception_call : link<> {
+    const exception_handler handler;
+
+    explicit exception_call(const exception_handler &what) noexcept : handler(what) {}
+};
+
 struct task_tag;
 using task_list = list<::kolk_task, task_tag>;
 
@@ -70,6 +85,7 @@ struct kolk_loop final {
     [[nodiscard]] bool closed() const noexcept { return closed_.load(std::memory_order_acquire); }
     [[nodiscard]] bool closing() const noexcept { return closing_; }
     [[nodiscard]] bool running() const noexcept { return running_; }
+    [[nodiscard]] bool must_not_turn() const noexcept { return running_ || walking > 0 || cancelling > 0; }
 
     [[nodiscard]] int64_t now() const noexcept { return clock_ ? clock_(clock_userdata_) : kolk::monotonic_time(); }
 
@@ -105,6 +121,11 @@ struct kolk_loop final {
     void ring() noexcept;
     [[nodiscard]] int after_fork() noexcept;
 
+    /* The queue, the timers or what is watched changed: a host that sleeps must see it. In a turn that waits until its end. */
+    void touched() noexcept {
+        if (host_sleeps_) [[unlikely]]
+            update_host();
+    }
     void make_ready(kolk::ready_item &item) noexcept {
         ready_.push_back(item);
         touched();
@@ -140,6 +161,11 @@ struct kolk_loop final {
         timers_.start(timer, when);
         touched();
     }
+    /* One that is due, ahead of the next look at the clock. */
+    void start_due_timer(kolk::timer_node &timer) noexcept {
+        (void)stop_timer(timer);
+        make_ready(timer);
+    }
     /* Takes a timer back, waiting or due already. Says whether there was anything to take. */
     bool stop_timer(kolk::timer_node &timer) noexcept;
 
@@ -163,8 +189,11 @@ struct kolk_loop final {
     void ref() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }
     void unref() noexcept;
     /* References of the user's. When the last one goes, a loop that is still open is closed: at once, or at the end of the turn
-     * that is running. */
-    void user_ref() noexcept { users_.fetch_add(1, std::memory_order_relaxed); }
+     * that is running. Whoever has only borrowed the loop may become a user after that. */
+    void user_ref() noexcept {
+        if (users_.fetch_add(1, std::memory_order_relaxed) == 0) [[unlikely]]
+            ref();
+    }
     void user_unref() noexcept;
 
     [[nodiscard]] kolk::selector &selector() noexcept { return selector_; }
@@ -192,7 +221,7 @@ struct kolk_loop final {
     /* Of requests to cancel: see kolk_task::request_cancel(). */
     uint64_t cancel_passes = 0, cancel_occasion = 0;
     uint32_t cancelling = 0;
-    /* Lists of tasks are being walked, which may end in the user's code; no turn may be run from there. */
+    /* Lists of tasks are being walked, which may end in the user's code, or somebody waits; no turn may be run from there. */
     uint32_t walking = 0;
     /* Descriptors with a reader or writer, and servers. */
     uint32_t listening = 0;
@@ -240,11 +269,6 @@ struct kolk_loop final {
     [[nodiscard]] int why_not_open() const noexcept;
     [[nodiscard]] int why_not_here() const noexcept;
 
-    /* The queue or the timers changed: a host that sleeps must see it. Inside a turn that waits until its end. */
-    void touched() noexcept {
-        if (host_sleeps_) [[unlikely]]
-            update_host();
-    }
     void update_host() noexcept;
     void update_handle(bool work, int64_t deadline) noexcept;
     void set_host_sleeps(bool sleeps) noexcept;
@@ -265,7 +289,6 @@ struct kolk_loop final {
     [[nodiscard]] int look(int64_t timeout) noexcept;
     [[nodiscard]] int collect(int64_t timeout, kolk_ready *ret_events) noexcept;
     void take(const kolk_ready *events, int count) noexcept;
-    [[nodiscard]] bool must_not_turn() const noexcept { return running_ || walking > 0 || cancelling > 0; }
     /* From inside a turn of this loop, and not of another one that it runs. */
     [[nodiscard]] bool may_nest() const noexcept {
         return nesting_ && kolk::this_thread.loop == this && walking == 0 && cancelling == 0;
@@ -299,6 +322,7 @@ struct kolk_loop final {
     void set_tasks_at_end(bool ends) noexcept;
     [[nodiscard]] int end_tasks() noexcept;
     void drop_everything() noexcept;
+    void release_unless_called(const kolk::exception_handler &handler) noexcept;
 
     class turns;
     class inner_turns;
@@ -342,9 +366,8 @@ struct kolk_loop final {
     void *clock_userdata_ = nullptr;
     char *receive_buffer_ = nullptr;
     kolk::resolver *resolver_ = nullptr;
-    kolk_exception_fn exception_fn_ = nullptr;
-    void *exception_userdata_ = nullptr;
-    kolk_destroy_fn exception_destroy_ = nullptr;
+    kolk::exception_handler exception_;
+    kolk::list<kolk::exception_call> exception_calls_; /* under way */
 };
 
 namespace kolk {

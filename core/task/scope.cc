@@ -98,6 +98,8 @@ void kolk_scope::enter() noexcept {
 void kolk_scope::expire_at(int64_t when) noexcept {
     if (when == KOLK_NEVER)
         (void)host->owner->stop_timer(*this);
+    else if (when <= host->owner->now())
+        host->owner->start_due_timer(*this);
     else
         host->owner->start_timer(*this, when);
     this->when = when;

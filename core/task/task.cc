@@ -294,14 +294,19 @@ uint32_t kolk_task::uncancel() noexcept {
 
 void kolk_task::ended(int status, void *result, kolk_error *why) noexcept {
     static_cast<link<task_tag> *>(this)->unlink();
+    bool untold = status >= 0 && must_cancel; /* it did not wait again, where it would have been told */
     if (scoped)
         leave_all_scopes(*this);
-    if (status >= 0)
+    if (untold) {
+        end_cancelled(notes ? kolk::ref(notes->cancel_words) : nullptr);
+        destroy_userdata(destroy_value, result);
+    } else if (status >= 0) {
         finish(result, destroy_value);
-    else if (status == KOLK_ECANCELED)
+    } else if (status == KOLK_ECANCELED) {
         end_cancelled(why && why->bytes ? why : nullptr);
-    else
+    } else {
         fail(why ? why : error_of(status));
+    }
     if (notes && notes->locals) {
         notes->locals->unref(*owner);
         notes->locals = nullptr;
