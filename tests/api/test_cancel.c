@@ -438,6 +438,33 @@ static void a_task_may_cancel_itself_with_words(void **state) {
     kolk_task_unref(task);
 }
 
+static int cancel_oneself_and_return(void *userdata, void **ret_result) {
+    struct scene *self = userdata;
+    kolk_task_cancel_with(kolk_task_current(), "too late to wait");
+    if (self->taken_back)
+        kolk_task_uncancel(kolk_task_current());
+    *ret_result = word(self->f, "result");
+    return 0;
+}
+
+/* A request that a task was never told of, because it did not wait again, makes it end as cancelled; its result is released. */
+static void a_task_that_does_not_wait_again_is_cancelled_all_the_same(void **state) {
+    struct fixture *f = *state;
+    struct scene scene = {.f = f};
+    const kolk_task_options options = {.size = sizeof options, .destroy_result = unsay};
+    for (scene.taken_back = 0; scene.taken_back <= 1; scene.taken_back++) {
+        kolk_task *task = NULL;
+        assert_int_equal(kolk_create_task(f->loop, cancel_oneself_and_return, &scene, NULL, &options, &task), 0);
+        drive_until(f, kolk_task_as_future(task));
+        assert_int_equal(kolk_task_result(task, NULL), scene.taken_back ? 0 : KOLK_ECANCELED);
+        if (!scene.taken_back)
+            assert_string_equal(kolk_error_message(kolk_task_error(task)), "too late to wait");
+        assert_record(f, "~result");
+        kolk_task_unref(task);
+    }
+    assert_record(f, "~result ~result");
+}
+
 int main(int argc, char **argv) {
     select_tests(argc, argv);
     static const struct rule rules[] = {
@@ -462,6 +489,7 @@ int main(int argc, char **argv) {
         RULE(a_permit_is_not_had_by_what_was_taken_back),
         RULE(a_request_after_one_that_was_dealt_with_is_delivered),
         RULE(a_task_may_cancel_itself_with_words),
+        RULE(a_task_that_does_not_wait_again_is_cancelled_all_the_same),
     };
     return run_matrix("cancel", rules, COUNT(rules));
 }

@@ -934,6 +934,44 @@ static void another_thread_is_refused(void **state) {
     assert_int_equal(asked.destroyed, 2);
 }
 
+static void close_and_set_hooks(void *fixture) {
+    struct fixture *f = fixture;
+    record(f, "close(%s) set(%s) dispatch(%s)", kolk_status_name(kolk_loop_close(f->loop)),
+           kolk_status_name(kolk_loop_set_hooks(f->loop, NULL, NULL, NULL)),
+           kolk_status_name(kolk_loop_dispatch(f->loop, NULL, NULL)));
+}
+
+/* Around the wait of the thirds an interpreter may do as it likes, but not with this loop. */
+static void a_wait_is_not_pulled_from_under_itself(void **state) {
+    struct fixture *f = *state;
+    const kolk_loop_hooks hooks = {.size = sizeof hooks, .before_wait = close_and_set_hooks};
+    if (!(f->ops->caps & KOLK_REACTOR_WAIT))
+        skip();
+    assert_int_equal(kolk_loop_set_hooks(f->loop, &hooks, f, NULL), 0);
+    assert_int_equal(kolk_loop_wait(f->loop, kolk_loop_time(f->loop) + MS), 0);
+    assert_record(f, "close(KOLK_EBUSY) set(KOLK_EBUSY) dispatch(KOLK_EBUSY)");
+    assert_int_equal(kolk_loop_set_hooks(f->loop, NULL, NULL, NULL), 0);
+}
+
+static void wait_and_dispatch(void *fixture) {
+    struct fixture *f = fixture;
+    int status = kolk_loop_wait(f->loop, KOLK_NEVER);
+    record(f, "wait(%s)", kolk_status_name(status == KOLK_ENOTSUP ? 0 : status));
+    kolk_loop_dispatch(f->loop, NULL, NULL);
+    record(f, "back");
+}
+
+/* Inside of a turn that is not over there is no sleep: without an end to it, this one would be for ever. */
+static void an_inner_wait_does_not_sleep_through_the_outer_turn(void **state) {
+    struct fixture *f = *state;
+    assert_int_equal(kolk_loop_set_nesting(f->loop, 1), 0);
+    call_soon(f, wait_and_dispatch, f);
+    call_soon(f, say, word(f, "other"));
+    drive_once(f);
+    assert_record(f, "wait(KOLK_OK) other back");
+    assert_int_equal(kolk_loop_set_nesting(f->loop, 0), 1);
+}
+
 /* ---- The reactor that is a host, without one ---- */
 
 static kolk_loop *loop_without_host(struct failing_allocator *memory) {
@@ -1026,6 +1064,8 @@ int main(int argc, char **argv) {
         RULE(hooks_nest_where_turns_nest),
         RULE(hooks_are_not_set_inside_a_turn),
         RULE(hooks_are_destroyed_once),
+        RULE(a_wait_is_not_pulled_from_under_itself),
+        RULE(an_inner_wait_does_not_sleep_through_the_outer_turn),
         RULE(dispatch_is_refused_inside_a_callback),
         RULE(an_inner_turn_runs_the_rest_of_the_outer_one_first),
         RULE(nesting_may_be_allowed_for_one_call),

@@ -1100,6 +1100,49 @@ static void an_unread_error_reaches_the_exception_handler(void **state) {
     assert_record(f, "unhandled(KOLK_EIO)");
 }
 
+struct one_shot {
+    struct fixture *f;
+    int calls;
+    int nested; /* Errors that it makes itself, before it goes. */
+};
+
+static void drop_an_error(struct fixture *f) {
+    kolk_future *future = new_future(f);
+    kolk_future_set_error(future, kolk_error_of(KOLK_EIO));
+    kolk_future_unref(future);
+}
+
+static void handle_one(kolk_loop *loop, kolk_error *error, void *userdata) {
+    struct one_shot *self = userdata;
+    (void)error;
+    self->calls++;
+    if (self->nested-- > 0)
+        drop_an_error(self->f);
+    kolk_loop_set_exception_handler(loop, NULL, NULL, NULL);
+    record(self->f, "call(%d)", self->calls);
+}
+
+static void destroy_one_shot(void *userdata) {
+    struct one_shot *self = userdata;
+    record(self->f, "destroyed");
+    free(self);
+}
+
+/* A handler that replaces itself is released when the last of its calls has returned. */
+static void an_exception_handler_may_replace_itself(void **state) {
+    struct fixture *f = *state;
+    for (int nested = 0; nested <= 1; nested++) {
+        struct one_shot *one_shot = calloc(1, sizeof *one_shot);
+        assert_non_null(one_shot);
+        *one_shot = (struct one_shot){.f = f, .nested = nested};
+        clear_record(f);
+        assert_int_equal(kolk_loop_set_exception_handler(f->loop, handle_one, one_shot, destroy_one_shot), 0);
+        drop_an_error(f);
+        drop_an_error(f);
+        assert_record(f, nested ? "call(2) call(2) destroyed" : "call(1) destroyed");
+    }
+}
+
 /* A new exception handler replaces the old one, whose userdata is destroyed; NULL leaves nobody. */
 static void an_exception_handler_can_be_replaced(void **state) {
     struct fixture *f = *state;
@@ -1890,6 +1933,60 @@ static void each_thread_may_have_its_loop(void **state) {
     }
 }
 
+/* Who has borrowed a loop may own it after all, also when its last owner has gone; its objects do not notice. */
+static void a_loop_that_is_borrowed_can_be_owned_again(void **state) {
+    kolk_loop *loop = NULL;
+    kolk_future *future = NULL;
+    (void)state;
+    assert_int_equal(kolk_loop_new(NULL, &loop, NULL), 0);
+    assert_int_equal(kolk_future_new(loop, &future), 0);
+    kolk_loop_unref(loop);
+    kolk_loop *again = kolk_loop_ref(kolk_future_loop(future));
+    assert_int_equal(kolk_loop_is_closed(again), 1);
+    kolk_loop_unref(again);
+    assert_int_equal(kolk_future_result(future, NULL), KOLK_EPENDING);
+    kolk_future_unref(future);
+}
+
+static void drop_it_here(void *loop) { kolk_loop_unref(loop); }
+static void own_it_again(void *kept) { *(kolk_loop **)kept = kolk_loop_ref(kolk_loop_current()); }
+
+static void own_and_drop_it_again(void *kept) {
+    own_it_again(kept);
+    kolk_loop_unref(*(kolk_loop **)kept);
+    own_it_again(kept);
+}
+
+/* The same in the turn in which the last owner goes, after which the loop closes. */
+static void a_loop_can_be_owned_again_in_the_turn_that_is_its_last(void **state) {
+    static const kolk_callback_fn ways[] = {own_it_again, own_and_drop_it_again};
+    (void)state;
+    for (size_t i = 0; i < COUNT(ways); i++) {
+        kolk_loop *loop = NULL, *kept = NULL;
+        assert_int_equal(kolk_loop_new(NULL, &loop, NULL), 0);
+        assert_int_equal(kolk_loop_call_soon(loop, drop_it_here, loop, NULL, NULL), 0);
+        assert_int_equal(kolk_loop_call_soon(loop, ways[i], &kept, NULL, NULL), 0);
+        assert_true(kolk_loop_run_once(loop) >= 0);
+        assert_int_equal(kolk_loop_is_closed(kept), 1);
+        kolk_loop_unref(kept);
+    }
+}
+
+static void call_nobody(void *nothing) { (void)nothing; }
+
+/* What a loop releases when it closes may have been its last owner. */
+static void the_last_owner_may_go_while_the_loop_closes(void **state) {
+    struct failing_allocator memory;
+    kolk_loop_options options = {.size = sizeof options, .allocator = &memory.hook};
+    kolk_loop *loop = NULL;
+    (void)state;
+    failing_allocator_init(&memory);
+    assert_int_equal(kolk_loop_new(&options, &loop, NULL), 0);
+    assert_int_equal(kolk_loop_call_later(loop, SECOND, call_nobody, loop, drop_it_here, NULL), 0);
+    assert_int_equal(kolk_loop_close(loop), 0);
+    assert_int_equal(failing_allocator_live_blocks(&memory), 0);
+}
+
 static void *drop_loop(void *loop) {
     kolk_loop_unref(loop);
     return NULL;
@@ -2120,6 +2217,7 @@ int main(int argc, char **argv) {
         RULE_IN_REAL_TIME(the_loop_knows_its_reactor_and_its_time),
         RULE(an_unread_error_reaches_the_exception_handler),
         RULE(an_exception_handler_can_be_replaced),
+        RULE(an_exception_handler_may_replace_itself),
         RULE(prepare_tells_the_deadline_and_what_is_ready),
         RULE(prepare_reports_a_timer_that_is_due),
         RULE(prepare_sees_a_post),
@@ -2154,6 +2252,9 @@ int main(int argc, char **argv) {
     };
     static const struct rule bare[] = {
         RULE(each_thread_may_have_its_loop),
+        RULE(a_loop_that_is_borrowed_can_be_owned_again),
+        RULE(a_loop_can_be_owned_again_in_the_turn_that_is_its_last),
+        RULE(the_last_owner_may_go_while_the_loop_closes),
         RULE(a_closed_loop_may_be_dropped_by_another_thread),
         RULE(an_unknown_reactor_is_refused_by_name),
         RULE(a_name_that_cannot_be_one_is_refused),

@@ -55,6 +55,28 @@ static int time_out(void *userdata, void **ret_result) {
     return leave(f, "leave", scope, status);
 }
 
+static int wait_without_time(void *userdata, void **ret_result) {
+    struct fixture *f = userdata;
+    (void)ret_result;
+    for (int moved = 0; moved < 2; moved++) {
+        kolk_scope *scope = NULL;
+        told(f, "enter", kolk_timeout(moved ? SECOND : 0, &scope));
+        if (moved)
+            told(f, "move", kolk_scope_reschedule(scope, kolk_loop_time(f->loop)));
+        leave(f, "leave", scope, kolk_sleep(0));
+    }
+    return 0;
+}
+
+/* A deadline that has come ends the first wait, even one that only lets others run. */
+static void without_time_the_first_wait_times_out(void **state) {
+    struct fixture *f = *state;
+    assert_int_equal(run_task(f, wait_without_time, f), 0);
+    assert_record(f, "enter(KOLK_OK) leave(KOLK_ETIMEDOUT, expired) "
+                     "enter(KOLK_OK) move(KOLK_OK) leave(KOLK_ETIMEDOUT, expired)");
+    assert_idle(f);
+}
+
 /* A body that takes too long is cancelled where it waits, and has timed out. */
 static void a_body_that_takes_too_long_times_out(void **state) {
     struct fixture *f = *state;
@@ -1579,6 +1601,7 @@ int main(int argc, char **argv) {
     select_tests(argc, argv);
     static const struct rule matrix[] = {
         RULE(a_body_that_takes_too_long_times_out),
+        RULE(without_time_the_first_wait_times_out),
         RULE(a_deadline_does_not_come_early),
         RULE(what_ends_in_time_keeps_its_outcome),
         RULE(a_scope_that_was_left_does_not_expire),

@@ -552,6 +552,29 @@ static void what_is_told_once_is_served_once(void **state) {
     close_pair(pair);
 }
 
+static int64_t time_of_the_frame(void *frame) { return *(const int64_t *)frame; }
+
+static void ask_again(void *userdata) {
+    struct puppet *p = userdata;
+    kolk_loop_call_soon(p->loop, ask_again, p, NULL, NULL);
+}
+
+/* A game's clock may stand still during a frame; the budget is the host's time, which does not. */
+static void a_budget_of_time_ends_while_the_clock_of_the_loop_stands(void **state) {
+    int64_t frame = SECOND;
+    kolk_loop_options options = {.size = sizeof options, .clock = time_of_the_frame, .clock_userdata = &frame};
+    kolk_guest_options guest_options = {.size = sizeof guest_options, .way = KOLK_GUEST_FRAME, .max_ns = MS};
+    struct puppet p = {.ops.size = sizeof p.ops};
+    (void)state;
+    assert_int_equal(kolk_loop_new(&options, &p.loop, NULL), 0);
+    assert_int_equal(kolk_guest_new(p.loop, &p.ops, &p, NULL, &guest_options, &p.guest, NULL), 0);
+    ask_again(&p);
+    assert_true(kolk_guest_turn(p.guest) > 0);
+    kolk_guest_unref(p.guest);
+    assert_int_equal(kolk_loop_close(p.loop), 0);
+    kolk_loop_unref(p.loop);
+}
+
 int main(int argc, char **argv) {
     static const struct rule rules[] = {
         RULE(a_reactor_guest_posts_once_for_each_turn),
@@ -574,6 +597,7 @@ int main(int argc, char **argv) {
         RULE(the_loop_may_be_closed_by_who_is_told_of_a_refusal),
         RULE(a_refused_watch_is_an_answer),
         RULE(what_is_told_once_is_served_once),
+        RULE(a_budget_of_time_ends_while_the_clock_of_the_loop_stands),
     };
     select_tests(argc, argv);
     return run_plain("guest", rules, COUNT(rules));

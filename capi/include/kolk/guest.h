@@ -89,7 +89,7 @@ typedef struct kolk_guest_options {
     uint32_t way;       /**< KOLK_GUEST_…; 0: #KOLK_GUEST_ANY. */
     uint32_t max_items; /**< The budget of a turn: callbacks and task steps; 0: no limit but what was ready when it began. */
     uint32_t reserved;  /**< 0. */
-    int64_t max_ns;     /**< The budget of a turn: nanoseconds, looked at between items; 0: no limit. */
+    int64_t max_ns;     /**< The budget of a turn: nanoseconds of the system's time, looked at between items; 0: no limit. */
 } kolk_guest_options;
 
 /**

@@ -32,7 +32,7 @@ typedef struct kolk_plan {
 typedef struct kolk_budget {
     uint32_t size;      /**< sizeof(kolk_budget). */
     uint32_t max_items; /**< Callbacks and task steps; 0: no limit. */
-    int64_t max_ns;     /**< Nanoseconds, looked at between items; 0: no limit. */
+    int64_t max_ns;     /**< Nanoseconds of the system's time, looked at between items; 0: no limit. */
 } kolk_budget;
 
 /** What dispatch did. */
@@ -53,7 +53,8 @@ KOLK_API int kolk_loop_prepare(kolk_loop *self, kolk_plan *ret_plan) KOLK_NOEXCE
 
 /**
  * Sleeps until dispatch would find something in the kernel, the deadline has come, a wake-up or a signal arrives. Takes nothing
- * and calls nobody.
+ * and calls nobody but the hooks around sleeps, which may neither dispatch nor close the loop. Where something is left to be
+ * done, also by the turn outside, it does not sleep.
  *
  * @param self         The loop.
  * @param deadline_ns  On the loop's clock; normally the plan's. #KOLK_NEVER: no limit.

@@ -85,7 +85,7 @@ KOLK_API kolk_loop *kolk_loop_unref(kolk_loop *self) KOLK_NOEXCEPT;
  * answer #KOLK_ECLOSED.
  *
  * @return 0; #KOLK_EBUSY while the loop is running, or when a task went on waiting after 100 refused waits: the loop is then
- *         still open, the task parked, and the call may be repeated.
+ *         still open, the task parked, and the call may be repeated; what was ready to be called has been dropped by then.
  * @threads{loop} @since 0.1
  */
 KOLK_API int kolk_loop_close(kolk_loop *self) KOLK_NOEXCEPT;
@@ -99,7 +99,8 @@ KOLK_API int kolk_loop_is_running(const kolk_loop *self) KOLK_NOEXCEPT;
 /** The loop whose callback or coroutine is running on this thread, or NULL. @ref borrowed. @threads{any} @since 0.1 */
 KOLK_API kolk_loop *kolk_loop_current(void) KOLK_NOEXCEPT;
 
-/** The loop's clock, now: nanoseconds since some fixed moment; not cached. @threads{any} @since 0.1 */
+/** The loop's clock, now: nanoseconds since some fixed moment; not cached. @threads{any, but only the loop's while it is closed
+ * on a reactor with a clock of its own, as "sim"} @since 0.1 */
 KOLK_API int64_t kolk_loop_time(const kolk_loop *self) KOLK_NOEXCEPT;
 
 /** The name of the reactor in use. Static. @threads{any} @since 0.1 */

@@ -40,7 +40,7 @@ typedef struct kolk_scope kolk_scope;
  * Enters a scope.
  *
  * @param flags        0, or #KOLK_SCOPE_LEVEL and #KOLK_SCOPE_SHIELD.
- * @param deadline_ns  On the clock of kolk_loop_time(); #KOLK_NEVER: none. In the past: it expires on the next turn.
+ * @param deadline_ns  On the clock of kolk_loop_time(); #KOLK_NEVER: none. In the past: the next wait times out.
  * @param ret_scope    Receives the scope. Leave it with kolk_scope_leave().
  * @return 0; #KOLK_ENOTASK outside of a task; #KOLK_ENOMEM, #KOLK_EINVAL, #KOLK_ECLOSED.
  * @threads{loop} @since 0.1

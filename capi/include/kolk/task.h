@@ -6,7 +6,8 @@
  * result is there, while the loop runs others. Between two such calls nothing else of this loop runs, so no locks are needed.
  *
  * Cancelling delivers #KOLK_ECANCELED at the next of those calls that has to wait, once. A task that returns it then ends
- * as cancelled; one that carries on, carries on. Semantics and names are asyncio's.
+ * as cancelled; one that carries on, carries on. One that was asked and returns without waiting again ends as cancelled, too,
+ * and what it returned is released. Semantics and names are asyncio's.
  */
 #ifndef KOLK_TASK_H
 #define KOLK_TASK_H

@@ -41,7 +41,8 @@ KOLK_API kolk_timer *kolk_timer_unref(kolk_timer *self) KOLK_NOEXCEPT;
  * Starts the timer, or moves it if it is running.
  *
  * @param self     The timer.
- * @param when_ns  On the clock of kolk_loop_time(); never called earlier. In the past: on the next turn.
+ * @param when_ns  On the clock of kolk_loop_time(); never called earlier. In the past: when the loop next looks
+ *                 at the clock, which a loop that is busy does not do at every turn.
  * @return 0; #KOLK_ECLOSED, #KOLK_ETHREAD, #KOLK_EFORKED.
  * @threads{loop} @since 0.1
  */
