@@ -3,14 +3,12 @@
     poll_crawl.py POLL_CRAWL
 """
 import os
-import pty
 import re
 import subprocess
 import sys
-import time
 import unittest
 
-from odd_server import SILENCE, OddServer, links
+from odd_server import OddServer, links
 
 POLL_CRAWL = sys.argv[1]
 
@@ -50,23 +48,6 @@ class PollCrawl(unittest.TestCase):
         result = run(env={**os.environ, "KOLK_REACTOR": "poll"})
         self.assertEqual(result.returncode, 1)
         self.assertIn("not supported here", result.stderr)
-
-    def test_enter_gives_up(self):
-        server = OddServer({"/": links("/silent"), "/silent": [SILENCE]})
-        self.addCleanup(server.stop)
-        terminal, of_program = pty.openpty()
-        process = subprocess.Popen([POLL_CRAWL, server.url()], stdin=of_program, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                   text=True)
-        os.close(of_program)
-        while "/silent" not in server.targets:
-            self.assertIsNone(process.poll())
-            time.sleep(0.01)
-        os.write(terminal, b"\n")
-        stdout, stderr = process.communicate(timeout=30)
-        os.close(terminal)
-        self.assertEqual(process.returncode, 1)
-        self.assertIn("1 of 2 pages, 0 in flight", stdout)
-        self.assertIn("the operation was cancelled", stderr)
 
 
 if __name__ == "__main__":
