@@ -6,7 +6,7 @@
 #include "crawl/links.h"
 #include "crawl/site.h"
 #include "sdl_crawl/panel.h"
-#include "sdl_crawl/whirl.h"
+#include "sdl_crawl/picture.h"
 
 #include <kolk/kolk.h>
 #include <kolk/sdl.h>
@@ -39,10 +39,7 @@ struct options {
 
 struct game {
     const struct options *options;
-    SDL_Window *window;
-    SDL_Renderer *renderer;
-    SDL_Texture *picture;
-    struct whirl *whirl;
+    struct picture picture;
     struct panel *panel;
     kolk_loop *loop;
     kolk_guest *guest;
@@ -109,37 +106,19 @@ static int complain(const char *what, const char *why) {
 }
 
 static int open_window(struct game *game) {
-    // The pixels are computed here. Without this they would reach the window through OpenGL, itself computed where there is no
-    // graphics card, at ten times the cost.
-    SDL_SetHint(SDL_HINT_FRAMEBUFFER_ACCELERATION, "0");
-    if (SDL_Init(SDL_INIT_VIDEO) < 0 || TTF_Init() < 0)
-        return complain("SDL", SDL_GetError());
-    game->window = SDL_CreateWindow("kolk in a game", SDL_WINDOWPOS_CENTERED, SDL_WINDOWPOS_CENTERED, WIDTH, HEIGHT, 0);
-    if (game->window)
-        game->renderer = SDL_CreateRenderer(game->window, -1, SDL_RENDERER_SOFTWARE);
-    if (game->renderer)
-        game->picture = SDL_CreateTexture(game->renderer, SDL_PIXELFORMAT_ARGB8888, SDL_TEXTUREACCESS_STREAMING, WIDTH, HEIGHT);
-    if (!game->picture)
+    if (picture_open(&game->picture, "kolk in a game", WIDTH, HEIGHT) < 0)
         return complain("no window", SDL_GetError());
-    game->panel = panel_new(game->renderer, game->options->font);
-    if (!game->panel)
-        return complain(game->options->font, TTF_GetError());
-    game->whirl = whirl_new(WIDTH, HEIGHT);
-    return game->whirl ? 0 : complain("no picture", "out of memory");
+    if (TTF_Init() < 0)
+        return complain("no text", TTF_GetError());
+    game->panel = panel_new(game->picture.renderer, game->options->font);
+    return game->panel ? 0 : complain(game->options->font, TTF_GetError());
 }
 
 static void close_window(struct game *game) {
-    whirl_free(game->whirl);
     panel_free(game->panel);
-    if (game->picture)
-        SDL_DestroyTexture(game->picture);
-    if (game->renderer)
-        SDL_DestroyRenderer(game->renderer);
-    if (game->window)
-        SDL_DestroyWindow(game->window);
     if (TTF_WasInit())
         TTF_Quit();
-    SDL_Quit();
+    picture_close(&game->picture);
 }
 
 /* ---- kolk ---- */
@@ -211,7 +190,7 @@ static void look_at_crawl(struct game *game) {
     uint64_t done_before = game->progress.done;
     crawler_get_progress(game->crawler, &game->progress);
     for (uint64_t i = done_before; i < game->progress.done; i++)
-        whirl_drop(game->whirl);
+        whirl_drop(game->picture.whirl);
 }
 
 static uint64_t pages_to_do(const struct game *game) {
@@ -222,21 +201,15 @@ static uint64_t pages_to_do(const struct game *game) {
 
 static void draw(struct game *game) {
     char note[64];
-    void *pixels;
-    int pitch;
     if (is_done(game))
         snprintf(note, sizeof note, "done in %.2f s", (double)game->progress.elapsed_ns / 1e9);
     else
         snprintf(note, sizeof note, "%u in flight", (unsigned)game->progress.in_flight);
-    if (SDL_LockTexture(game->picture, NULL, &pixels, &pitch) == 0) {
-        whirl_draw(game->whirl, pixels, pitch);
-        SDL_UnlockTexture(game->picture);
-    }
-    SDL_RenderCopy(game->renderer, game->picture, NULL, NULL);
+    picture_draw(&game->picture);
     panel_draw(game->panel,
                &(struct panel_state){
                    .done = game->progress.done, .known = pages_to_do(game), .note = note, .budget_ms = BUDGET_NS / 1e6});
-    SDL_RenderPresent(game->renderer);
+    SDL_RenderPresent(game->picture.renderer);
 }
 
 static double milliseconds_since(Uint64 begin) {
@@ -250,7 +223,7 @@ static int frame(struct game *game) {
     int status = kolk_guest_turn(game->guest);
     double kolk_ms = milliseconds_since(begin);
     look_at_crawl(game);
-    whirl_move(game->whirl, 1.0f / FRAMES_PER_SECOND);
+    whirl_move(game->picture.whirl, 1.0f / FRAMES_PER_SECOND);
     draw(game);
     panel_note_frame(game->panel, milliseconds_since(begin), kolk_ms);
     return status;
