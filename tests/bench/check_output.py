@@ -14,6 +14,10 @@ import sys
 
 TIMEOUT_S = 60
 
+# Microseconds, and a histogram: the percentage of longer frames.
+LONGER_FRAMES = [f"over_{ms}ms_pct" for ms in range(2, 17, 2)]
+FRAME_TIMES = ["cpu_us", "p50_us", "p99_us", "max_us", *LONGER_FRAMES]
+
 # Command line -> the metrics it must print. Times must be above zero; memory and the like may be nothing at all.
 COMMANDS = {
     "call_soon": [
@@ -25,9 +29,9 @@ COMMANDS = {
         ("socks=100 n=100 max_ms=1000", "ns_per_tick"),
     ],
     "frames": [
-        ("n=40 conns=50 hz=200 particles=1000 budget_us=2000",
-         "idle_cpu_us idle_p50_us idle_p99_us idle_max_us busy_cpu_us busy_p50_us busy_p99_us busy_max_us growth_us "
-         "busy_allocations echoes_per_frame"),
+        ("n=40 conns=50 hz=200 budget_us=2000",
+         " ".join(f"{kind}_{what}" for kind in ("idle", "busy") for what in FRAME_TIMES)
+         + " growth_us busy_allocations echoes_per_frame"),
     ],
     "startup": [("n=20 max_ms=1000", "create_destroy_us rss_b")],
     "tasks": [
@@ -62,7 +66,8 @@ WITH_HOST = {
 WAYS = {"sdl": ["thread"], "epoll-edge": ["handle"], "libevent": ["handle", "thread", "reactor", "plugin"]}
 ALL_WAYS = ["handle", "thread", "reactor"]
 
-MAY_BE_ZERO = {"rss_b", "allocations", "busy_allocations", "switches"}
+MAY_BE_ZERO = {"rss_b", "allocations", "busy_allocations", "switches",
+               *(f"{kind}_{longer}" for kind in ("idle", "busy") for longer in LONGER_FRAMES)}
 
 # A wake-up allocates nothing, and who has nothing to do uses no processor.
 AT_MOST = {"allocations": 0, "busy_allocations": 0, "cpu_ns": 5_000_000}

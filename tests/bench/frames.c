@@ -1,27 +1,35 @@
 /* frames: what a game that draws sixty frames per second pays for a kolk under load.
  *
- * A frame computes a picture of a fixed size, gives kolk a turn within a budget, and sleeps until the next one is due. A child
- * keeps conns connections to an echo server in the same loop busy, each with one message under way; that is more than the
- * budget allows. Blocks of frames with and without that traffic take turns, so that both see the same machine; the first frames
- * of a block are not counted. The time of a frame is what it computes, without the sleep.
+ * The game is docs/examples/hosts/sdl_crawl.c without its text: its window, its picture, and kolk as its guest. A frame looks
+ * for events, gives kolk a turn within a budget, draws and presents; then the game sleeps until the next one is due. Without a
+ * screen, run it under xvfb-run; with SDL_VIDEODRIVER=dummy all is drawn, and shown to nobody. On a machine that others use,
+ * chrt --rr 10 before it all keeps them out.
+ *
+ * A child keeps conns connections to an echo server in the same loop busy, each with one message under way; that is more than
+ * the budget allows. Blocks of frames with and without that traffic take turns, so that both see the same machine; the first
+ * frames of a block are not counted. The time of a frame is without the sleep.
  *
  *   idle_…, busy_…    microseconds of a frame without and with the traffic: median, 99th percentile, maximum; and the median of
  *                     its processor time, which others on the machine do not lengthen
+ *   …_over_Nms_pct    the histogram: percent of the frames that took longer than that
  *   growth_us         of the 99th percentile, by the traffic; a budget that is kept lets it grow by little more than budget_us
  *   busy_allocations  how often the loop asked for memory in all busy frames together
  *   echoes_per_frame  what was done in a busy frame */
 #define _GNU_SOURCE
 #include "bench.h"
 
-#include <kolk/guest.h>
+#include "sdl_crawl/picture.h"
+
+#include <kolk/sdl.h>
 #include <kolk/server.h>
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <SDL.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -29,11 +37,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BLOCK = 60, WARM_UP = 5, MESSAGE = 64 };
-
-struct particle {
-    float x, y, vx, vy;
-};
+enum { BLOCK = 60, WARM_UP = 5, MESSAGE = 64, WIDTH = 960, HEIGHT = 540, STEP_MS = 2, LAST_MS = 16 };
 
 /* Of a frame. */
 struct times {
@@ -46,9 +50,7 @@ static long frame_ns;
 static long conns;
 static long echoes;
 static atomic_long allocations; // resolver threads would count, too
-static struct particle *particles;
-static long particle_count;
-static uint8_t picture[360][640];
+static struct picture picture;
 
 /* ---- the load ---- */
 
@@ -92,12 +94,15 @@ static void load(uint16_t port) {
 }
 
 static pid_t start_load(uint16_t port) {
+    pid_t game = getpid();
     pid_t child = fork();
     if (child < 0)
         bench_fail("fork");
     if (child > 0)
         return child;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != game)
+        _exit(0); // The game ended before that, for want of a window.
     bench_pin(1);
     load(port);
     _exit(0);
@@ -137,49 +142,49 @@ static void ignore(kolk_loop *of, kolk_error *error, void *userdata) {
     (void)userdata;
 }
 
-static void start_guest(int64_t budget_ns) {
+static void start_loop(void) {
     const kolk_allocator allocator = {.size = sizeof allocator, .allocate = allocate, .release = release};
     const kolk_loop_options loop_options = {.size = sizeof loop_options, .allocator = &allocator};
-    const kolk_guest_options options = {.size = sizeof options, .way = KOLK_GUEST_FRAME, .max_ns = budget_ns};
-    const kolk_host_ops ops = {.size = sizeof ops};
     bench_check(kolk_loop_new(&loop_options, &loop, NULL), "kolk_loop_new");
     bench_check(kolk_loop_set_exception_handler(loop, ignore, NULL, NULL), "kolk_loop_set_exception_handler");
-    bench_check(kolk_guest_new(loop, &ops, NULL, NULL, &options, &guest, NULL), "kolk_guest_new");
 }
 
 /* ---- the game ---- */
 
-static void make_particles(void) {
-    uint64_t seed = 1;
-    particles = bench_allocate((size_t)particle_count, sizeof *particles);
-    for (long i = 0; i < particle_count; i++) {
-        particles[i].x = (float)(bench_random(&seed) % 640);
-        particles[i].y = (float)(bench_random(&seed) % 360);
-    }
+/* Ends the program because SDL could not do something. */
+__attribute__((noreturn, cold)) static void sdl_fail(const char *what) {
+    fprintf(stderr, "%s: %s\n", what, SDL_GetError());
+    exit(2);
 }
 
-/* A whirl: each particle is drawn to the middle and to its side. */
-static void compute_picture(void) {
-    memset(picture, 0, sizeof picture);
-    for (long i = 0; i < particle_count; i++) {
-        struct particle *p = &particles[i];
-        float dx = 320.0f - p->x;
-        float dy = 180.0f - p->y;
-        float pull = 20.0f / (dx * dx + dy * dy + 400.0f);
-        p->vx = 0.99f * p->vx + pull * (dx - dy);
-        p->vy = 0.99f * p->vy + pull * (dy + dx);
-        p->x += p->vx;
-        p->y += p->vy;
-        if (p->x >= 0 && p->x < 640 && p->y >= 0 && p->y < 360)
-            picture[(int)p->y][(int)p->x] += 16;
-    }
+static void open_window(void) {
+    SDL_SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1"); // Ctrl-C ends a benchmark.
+    if (picture_open(&picture, "frames", WIDTH, HEIGHT) < 0)
+        sdl_fail("no window");
+}
+
+static void start_guest(int64_t budget_ns) {
+    const kolk_guest_options options = {.size = sizeof options, .way = KOLK_GUEST_FRAME, .max_ns = budget_ns};
+    bench_check(kolk_sdl_attach(loop, &options, &guest, NULL), "kolk_sdl_attach");
+}
+
+static void handle_events(void) {
+    SDL_Event event;
+    while (SDL_PollEvent(&event) == 1)
+        if (event.type == SDL_QUIT) {
+            SDL_SetError("somebody closed it");
+            sdl_fail("the window");
+        }
 }
 
 static void frame(uint64_t *next, struct times *ret_times) {
     uint64_t begin = bench_now();
     uint64_t cpu = bench_cpu();
-    compute_picture();
+    handle_events();
     bench_check(kolk_guest_turn(guest), "kolk_guest_turn");
+    whirl_move(picture.whirl, (float)frame_ns / 1e9f);
+    picture_draw(&picture);
+    SDL_RenderPresent(picture.renderer);
     ret_times->cpu_us = (double)(bench_cpu() - cpu) / 1000;
     uint64_t end = bench_now();
     ret_times->us = (double)(end - begin) / 1000;
@@ -225,25 +230,37 @@ static int compare_cpu(const void *left, const void *right) {
     return (a > b) - (a < b);
 }
 
-struct names {
-    const char *cpu, *median, *percentile, *most;
-};
+static void report(const char *kind, const char *what, double value) {
+    char metric[64];
+    snprintf(metric, sizeof metric, "%s_%s", kind, what);
+    bench_report(metric, value);
+}
+
+static void report_histogram(const char *kind, const struct times *sorted, long n) {
+    long i = 0;
+    for (int ms = STEP_MS; ms <= LAST_MS; ms += STEP_MS) {
+        char what[32];
+        snprintf(what, sizeof what, "over_%dms_pct", ms);
+        while (i < n && sorted[i].us <= 1000.0 * ms)
+            i++;
+        report(kind, what, 100.0 * (double)(n - i) / (double)n);
+    }
+}
 
 /* Returns the 99th percentile. */
-static double report(const struct names *names, struct times *times, long n) {
+static double report_times(const char *kind, struct times *times, long n) {
     qsort(times, (size_t)n, sizeof *times, compare_cpu);
-    bench_report(names->cpu, times[n / 2].cpu_us);
+    report(kind, "cpu_us", times[n / 2].cpu_us);
     qsort(times, (size_t)n, sizeof *times, compare);
-    bench_report(names->median, times[n / 2].us);
-    bench_report(names->percentile, times[n * 99 / 100].us);
-    bench_report(names->most, times[n - 1].us);
+    report(kind, "p50_us", times[n / 2].us);
+    report(kind, "p99_us", times[n * 99 / 100].us);
+    report(kind, "max_us", times[n - 1].us);
+    report_histogram(kind, times, n);
     return times[n * 99 / 100].us;
 }
 
 /* Blocks of both kinds in turn, until there are n frames of each. */
 static void measure(pid_t child, struct times *idle, struct times *busy, long n) {
-    static const struct names idle_names = {"idle_cpu_us", "idle_p50_us", "idle_p99_us", "idle_max_us"};
-    static const struct names busy_names = {"busy_cpu_us", "busy_p50_us", "busy_p99_us", "busy_max_us"};
     long counted_allocations = 0;
     long counted_echoes = 0;
     long frames = 0;
@@ -259,8 +276,8 @@ static void measure(pid_t child, struct times *idle, struct times *busy, long n)
         counted_echoes += echoes - echoes_before;
         frames += WARM_UP + count;
     }
-    double idle_p99 = report(&idle_names, idle, n);
-    double busy_p99 = report(&busy_names, busy, n);
+    double idle_p99 = report_times("idle", idle, n);
+    double busy_p99 = report_times("busy", busy, n);
     bench_report("growth_us", busy_p99 - idle_p99);
     bench_report("busy_allocations", (double)counted_allocations);
     bench_report("echoes_per_frame", (double)counted_echoes / (double)frames);
@@ -271,7 +288,6 @@ int main(int argc, char **argv) {
     long n = bench_number(argc, argv, "n", 600, 1);
     frame_ns = 1000000000 / bench_number(argc, argv, "hz", 60, 1);
     long budget_us = bench_number(argc, argv, "budget_us", 2000, 1);
-    particle_count = bench_number(argc, argv, "particles", 200000, 1);
     struct times *idle = bench_allocate((size_t)n, sizeof *idle);
     struct times *busy = bench_allocate((size_t)n, sizeof *busy);
     const kolk_server_options options = {.size = sizeof options, .backlog = 4096};
@@ -279,10 +295,11 @@ int main(int argc, char **argv) {
 
     bench_raise_descriptor_limit();
     bench_pin(0);
-    make_particles();
-    start_guest(budget_us * 1000);
+    start_loop();
     bench_check(kolk_start_server(loop, echo, NULL, NULL, "127.0.0.1", 0, &options, &server, NULL), "kolk_start_server");
     pid_t child = start_load((uint16_t)bench_check(kolk_server_port(server), "kolk_server_port"));
+    open_window(); // After the fork, which SDL does not survive.
+    start_guest(budget_us * 1000);
     warm_up(server);
     measure(child, idle, busy, n);
 
@@ -294,7 +311,7 @@ int main(int argc, char **argv) {
     kolk_server_unref(server);
     bench_check(kolk_loop_close(loop), "kolk_loop_close");
     kolk_loop_unref(loop);
-    free(particles);
+    picture_close(&picture);
     free(idle);
     free(busy);
     return 0;
