@@ -23,13 +23,13 @@ class PollCrawl(unittest.TestCase):
     def test_it_crawls_its_own_site_and_tells_how_far_it_is(self):
         result = run()
         self.assertEqual((result.returncode, result.stderr), (0, ""))
-        lines = [re.fullmatch(r" *[\d.]+ s: (\d+) of (\d+) pages, (\d+) in flight", line)
+        lines = [re.fullmatch(r" *[\d.]+ s: (\d+) of (\d+) pages, (\d+) failed, (\d+) in flight", line)
                  for line in result.stdout.splitlines()[:-2]]
         self.assertTrue(all(lines), result.stdout)
         done = [int(line[1]) for line in lines]
         self.assertEqual(done, sorted(done))
         self.assertGreater(len(set(done)), 3, "nothing of the crawl is seen while it runs")
-        self.assertEqual(lines[-1].groups(), ("60", "60", "0"))
+        self.assertEqual(lines[-1].groups(), ("60", "60", "1", "0"))
         self.assertEqual(result.stdout.splitlines()[-2:], ["", "done"])
 
     def test_it_crawls_what_it_is_told_to(self):
@@ -37,7 +37,13 @@ class PollCrawl(unittest.TestCase):
         self.addCleanup(server.stop)
         result = run(server.url())
         self.assertEqual((result.returncode, result.stderr), (0, ""))
-        self.assertIn("3 of 3 pages, 0 in flight", result.stdout)
+        self.assertIn("3 of 3 pages, 0 failed, 0 in flight", result.stdout)
+
+    def test_pages_that_failed_are_counted(self):
+        server = OddServer({})
+        url = server.url()
+        server.stop()
+        self.assertIn("1 of 1 pages, 1 failed, 0 in flight", run(url).stdout)
 
     def test_it_says_what_is_wrong(self):
         result = run("gopher://x/")

@@ -13,8 +13,8 @@
 static void draw(const struct crawler *crawler) {
     struct crawler_progress now;
     crawler_get_progress(crawler, &now);
-    dprintf(STDOUT_FILENO, "%5.1f s: %" PRIu64 " of %" PRIu64 " pages, %" PRIu32 " in flight%s", (double)now.elapsed_ns / 1e9,
-            now.done, now.found, now.in_flight, isatty(STDOUT_FILENO) ? "\r" : "\n");
+    dprintf(STDOUT_FILENO, "%5.1f s: %" PRIu64 " of %" PRIu64 " pages, %" PRIu64 " failed, %" PRIu32 " in flight%s",
+            (double)now.elapsed_ns / 1e9, now.done, now.found, now.failed, now.in_flight, isatty(STDOUT_FILENO) ? "\r" : "\n");
 }
 
 /* [loop] */
