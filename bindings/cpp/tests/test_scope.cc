@@ -1,6 +1,8 @@
 /* Parts of a task that end together or in time: scopes, wait_for, shield, gather and groups. */
 #include "check.hpp"
 
+#include <memory>
+
 namespace {
 
 kolk::task<int> give_after(std::chrono::nanoseconds delay, int value) {
@@ -145,6 +147,47 @@ void shield_keeps_a_task_going() {
         waiting.cancel();
         CHECK((co_await kolk::nothrow(waiting)).cancelled());
         CHECK(*co_await kolk::nothrow(work) == 7);
+    };
+    CHECK(outcome_of(main()));
+}
+
+kolk::task<std::string> give_text() {
+    co_await co_await kolk::nothrow(kolk::sleep(1ms));
+    co_return "a string that does not fit into a pointer";
+}
+
+/* Who waits for a handle or future by wait_for(), shield(), as_future() or gather() leaves the result to those who keep it. */
+void what_is_not_given_away_keeps_its_result() {
+    auto main = []() -> kolk::task<void> {
+        const char *text = "a string that does not fit into a pointer";
+        auto handle = kolk::spawn(give_text());
+        CHECK_TEXT(*co_await kolk::nothrow(kolk::wait_for(handle, 1h)), text);
+        CHECK_TEXT(*co_await kolk::nothrow(kolk::shield(handle)), text);
+        CHECK_TEXT(*co_await kolk::nothrow(handle.as_future()), text);
+        CHECK_TEXT(*co_await kolk::nothrow(kolk::wait_for(kolk::shield(handle), 1h)), text);
+        auto all = co_await kolk::nothrow(kolk::gather(handle.as_future(), kolk::shield(handle)));
+        CHECK_TEXT(std::get<0>(*all), text);
+        CHECK_TEXT(std::get<1>(*all), text);
+        CHECK_TEXT(*co_await kolk::nothrow(handle), text);
+        auto future = std::move(handle).as_future();
+        CHECK_TEXT(*co_await kolk::nothrow(kolk::wait_for(future, 1h)), text);
+        CHECK_TEXT(*co_await kolk::nothrow(kolk::shield(future)), text);
+        CHECK_TEXT(*co_await kolk::nothrow(future), text);
+    };
+    CHECK(outcome_of(main()));
+}
+
+/* What was given away gives its result away, so that it may be one that can only be moved. */
+void what_is_given_away_gives_its_result() {
+    auto main = []() -> kolk::task<void> {
+        auto give = [](int value) -> kolk::task<std::unique_ptr<int>> { co_return std::make_unique<int>(value); };
+        auto a = kolk::spawn(give(1)), b = kolk::spawn(give(2)), c = kolk::spawn(give(3));
+        CHECK(**co_await kolk::nothrow(kolk::wait_for(std::move(a), 1h)) == 1);
+        CHECK(**co_await kolk::nothrow(kolk::shield(std::move(b))) == 2);
+        CHECK(**co_await kolk::nothrow(std::move(c).as_future()) == 3);
+        CHECK(**co_await kolk::nothrow(kolk::wait_for(kolk::shield(kolk::spawn(give(4))), 1h)) == 4);
+        CHECK_TEXT(*co_await kolk::nothrow(kolk::shield(kolk::shield(kolk::spawn(give_text())))),
+                   "a string that does not fit into a pointer");
     };
     CHECK(outcome_of(main()));
 }
@@ -321,6 +364,8 @@ int main() {
         RULE(a_level_scope_refuses_every_wait),
         RULE(a_shielded_scope_is_finished_first),
         RULE(shield_keeps_a_task_going),
+        RULE(what_is_not_given_away_keeps_its_result),
+        RULE(what_is_given_away_gives_its_result),
         RULE(gather_gives_all_results_in_order),
         RULE(gather_fails_with_the_first_error),
         RULE(cancelling_a_gather_cancels_all),

@@ -38,7 +38,10 @@ class borrowed {
     kolk_future *get() const noexcept { return future_; }
     int begin_status() const noexcept { return status_; }
 
-    static constexpr bool takes = false;
+    template <class T>
+    static something<T> hand_out(void *pointer) {
+        return payload<T>::copy(pointer);
+    }
 
   private:
     kolk_future *future_;
@@ -53,7 +56,10 @@ class kept : public Source {
     explicit kept(Source &&source) noexcept : Source(std::move(source)) {}
     void hold() const noexcept {}
 
-    static constexpr bool takes = true;
+    template <class T>
+    something<T> hand_out(void *pointer) const {
+        return claim<T>(static_cast<const Source &>(*this), pointer);
+    }
 };
 
 template <class T, class Keep>
@@ -82,10 +88,7 @@ class future_awaiter : public wait {
             status = kolk_future_result(future, &value_);
         if (status < 0) [[unlikely]]
             return result<T>::failed(why());
-        if constexpr (Keep::takes)
-            return payload<T>::take(value_);
-        else
-            return payload<T>::copy(value_);
+        return keep_.template hand_out<T>(value_);
     }
 
   protected:

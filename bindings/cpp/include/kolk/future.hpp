@@ -20,7 +20,8 @@ inline namespace KOLK_CPP_NAMESPACE {
  * Functions that begin something return one. When the beginning failed there is no kolk_future in it; whoever awaits it, or
  * asks for its result, is told then.
  *
- * In a task, `co_await future` gives a copy of the result, `co_await std::move(future)` the result itself.
+ * In a task, `co_await future` gives a copy of the result, `co_await std::move(future)` the result itself, unless it is
+ * shared() with others.
  */
 template <class T = void>
 class [[nodiscard]] future {
@@ -38,10 +39,17 @@ class [[nodiscard]] future {
     }
     /** What a function of C made, and returned. */
     static future made(int status, kolk_future *owned) noexcept { return status < 0 ? failed(status) : future(owned); }
-    /** The same, for a future that hands on the result of another one, which is kept as long. */
-    static future made(int status, kolk_future *owned, any_future source) noexcept {
+    /** The same, for a future that hands on the result of another one. */
+    static future made(int status, kolk_future *owned, const future &source) noexcept {
         future self = made(status, owned);
-        self.source_ = std::move(source);
+        self.copy_ = source.copy_;
+        return self;
+    }
+
+    /** The same future, for who leaves the result to others: it is always copied. */
+    future shared() const noexcept {
+        future self = *this;
+        self.copy_ = payload<T>::copy;
         return self;
     }
 
@@ -82,10 +90,28 @@ class [[nodiscard]] future {
     /** The same, thrown. */
     returned<T> result() const { return detail::hand_out(result(std::nothrow)); }
 
+    /** Makes a T of its result, which is moved out unless it is shared(). */
+    something<T> claim(void *pointer) const { return copy_ ? copy_(pointer) : payload<T>::take(pointer); }
+
   private:
-    any_future self_, source_;
+    any_future self_;
+    something<T> (*copy_)(void *) = nullptr; /* for who shares it; a pointer, so that what is never shared need not be copied */
     int status_;
 };
+
+namespace detail {
+
+/* Makes a T of the result of what was given away to be awaited. */
+template <class T, class Source>
+something<T> claim(const Source &, void *pointer) {
+    return payload<T>::take(pointer);
+}
+template <class T>
+something<T> claim(const future<T> &from, void *pointer) {
+    return from.claim(pointer);
+}
+
+} // namespace detail
 
 } // namespace KOLK_CPP_NAMESPACE
 

@@ -27,7 +27,7 @@ struct gathered {
         void *pointer = nullptr;
         kolk_future_result(running.get(), &pointer);
         if constexpr (Own)
-            return payload<value_type>::take(pointer);
+            return claim<value_type>(running, pointer);
         else
             return payload<value_type>::copy(pointer);
     }

@@ -46,8 +46,9 @@ class task_handle {
     const char *name() const noexcept { return kolk_task_name(task()); }                       /**< As kolk_task_name(). */
     int set_name(const char *name) const noexcept { return kolk_task_set_name(task(), name); } /**< As kolk_task_set_name(). */
 
-    /** The same as a future. */
-    future<T> as_future() const noexcept { return future<T>::made(status_, kolk_future_ref(get())); }
+    /** The same as a future, which leaves the result to this handle as well; or takes it, if the handle is given away. */
+    future<T> as_future() const &noexcept { return future<T>::made(status_, kolk_future_ref(get())).shared(); }
+    future<T> as_future() &&noexcept { return future<T>::made(status_, kolk_future_ref(get())); } /**< The same. */
 
     /** The outcome; #KOLK_EPENDING while there is none. */
     kolk::result<T> result(std::nothrow_t) const { return as_future().result(std::nothrow); }
