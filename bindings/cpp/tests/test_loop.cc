@@ -54,6 +54,21 @@ void run_until_complete_gives_the_outcome() {
     CHECK(loop.close() == 0);
 }
 
+/* What a task is made for may be of a type that can only be moved, and is never copied. */
+void a_result_that_nobody_else_has_is_moved_out() {
+    auto give = [](int value) -> kolk::task<std::unique_ptr<int>> { co_return std::make_unique<int>(value); };
+    auto loop = *kolk::loop::make();
+#if KOLK_CPP_EXCEPTIONS
+    CHECK(*loop.run_until_complete(give(7)) == 7);
+    CHECK(*kolk::run(give(8)) == 8);
+#else
+    CHECK(**loop.run_until_complete(give(7)) == 7);
+    CHECK(**kolk::run(give(8)) == 8);
+#endif
+    CHECK(**kolk::run(kolk::nothrow(give(9))) == 9);
+    CHECK(loop.close() == 0);
+}
+
 /* A loop that cannot be made says why. */
 void a_loop_that_cannot_be_made_says_why() {
     kolk_loop_options options = {};
@@ -144,6 +159,7 @@ int main() {
         RULE(callbacks_are_called_once_and_destroyed),
         RULE(another_thread_calls_in),
         RULE(run_until_complete_gives_the_outcome),
+        RULE(a_result_that_nobody_else_has_is_moved_out),
         RULE(a_loop_that_cannot_be_made_says_why),
         RULE(closing_a_loop_ends_its_tasks),
         RULE(a_semaphore_lets_so_many_in),

@@ -78,22 +78,29 @@ class [[nodiscard]] future {
     int cancel() const noexcept { return kolk_future_cancel(get()); }                     /**< As kolk_future_cancel(). */
 
     /** The outcome; #KOLK_EPENDING while there is none. */
-    kolk::result<T> result(std::nothrow_t) const {
+    kolk::result<T> result(std::nothrow_t) const { return outcome(payload<T>::copy); }
+    /** The same, thrown. */
+    returned<T> result() const { return detail::hand_out(result(std::nothrow)); }
+
+    /** The outcome for the only one to ask: the result is moved out unless it is shared(). */
+    kolk::result<T> take(std::nothrow_t) const {
+        return outcome([this](void *pointer) { return claim(pointer); });
+    }
+    /** The same for who has the result as a pointer. */
+    something<T> claim(void *pointer) const { return copy_ ? copy_(pointer) : payload<T>::take(pointer); }
+
+  private:
+    template <class HandOut>
+    kolk::result<T> outcome(HandOut hand_out) const {
         void *pointer = nullptr;
         int status = self_ ? kolk_future_result(get(), &pointer) : status_;
         if (status >= 0)
-            return payload<T>::copy(pointer);
+            return hand_out(pointer);
         if (!self_ || !kolk_future_done(get()))
             return kolk::result<T>::failed(status);
         return error::share(kolk_future_error(get()));
     }
-    /** The same, thrown. */
-    returned<T> result() const { return detail::hand_out(result(std::nothrow)); }
 
-    /** Makes a T of its result, which is moved out unless it is shared(). */
-    something<T> claim(void *pointer) const { return copy_ ? copy_(pointer) : payload<T>::take(pointer); }
-
-  private:
     any_future self_;
     something<T> (*copy_)(void *) = nullptr; /* for who shares it; a pointer, so that what is never shared need not be copied */
     int status_;

@@ -65,7 +65,8 @@ class loop : public counted<kolk_loop, kolk_loop_ref, kolk_loop_unref> {
     /** Makes a task, and does the same. */
     template <class T>
     returned<T> run_until_complete(task<T> body) {
-        return run_until_complete(spawn(std::move(body)));
+        task_handle<T> main = spawn(std::move(body));
+        return detail::hand_out(detail::run_until_ended(get(), main));
     }
 
     /** Calls @p fn on the next turn. */

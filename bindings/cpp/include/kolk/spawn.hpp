@@ -136,11 +136,17 @@ task_handle<T> spawn(task<T> body, const kolk_task_options *options = nullptr) n
 
 namespace detail {
 
+/* Nobody else asks for its result. */
+template <class T>
+result<T> run_until_ended(kolk_loop *loop, task_handle<T> &main) {
+    int status = main ? kolk_loop_run_until_complete(loop, main.get()) : 0;
+    return status < 0 ? result<T>::failed(status) : std::move(main).as_future().take(std::nothrow);
+}
+
 template <class T>
 result<T> run_to_the_end(kolk_loop *loop, task<T> &&body) {
     task_handle<T> main = spawn(loop, std::move(body));
-    int status = main ? kolk_loop_run_until_complete(loop, main.get()) : 0;
-    result<T> ended = status < 0 ? result<T>::failed(status) : main.result(std::nothrow);
+    result<T> ended = run_until_ended(loop, main);
     /* The main task is dropped after the loop: what it waited for may still end. */
     kolk_loop_cancel_all(loop);
     int closed = kolk_loop_close(loop);
