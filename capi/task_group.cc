@@ -59,6 +59,15 @@ int kolk_task_group_leave_async(kolk_task_group *self, int status, kolk_future *
     return refused < 0 ? refused : self->leave_async(status, *ret_future);
 }
 
+int kolk_task_group_abandon(kolk_task_group *self) noexcept {
+    int refused = check_thread(self);
+    if (refused == 0)
+        refused = self->check_leave();
+    if (refused == 0)
+        self->abandon();
+    return refused;
+}
+
 int kolk_task_group_cancel(kolk_task_group *self) noexcept {
     int status = check_thread(self);
     if (status == 0 && !self->entered)

@@ -62,7 +62,7 @@ void leave_all_scopes(task &self) noexcept {
         scope *outer = self.notes->scope = at->parent;
         (void)on.stop_timer(*at);
         if (at->group)
-            at->group->abandon();
+            at->group->host_ended();
         else
             on.objects.destroy(at);
         at = outer;

@@ -239,13 +239,19 @@ int kolk_task_group::raise_errors() noexcept {
         make_error(first->status, 0, first, "%u tasks of the group failed; the first: %s", error_count, first->message));
 }
 
-int kolk_task_group::left(int status) noexcept {
+/* The host goes on outside. */
+void kolk_task_group::step_out() noexcept {
     task &host = *own.host;
-    entered = false;
     (void)owner->stop_timer(own);
     host.notes->scope = own.parent;
     host.scoped = own.parent;
     own.take_request_back();
+}
+
+int kolk_task_group::left(int status) noexcept {
+    task &host = *own.host;
+    entered = false;
+    step_out();
     bool outside = host.cancels > own.cancels_before || is_cancelled_for_good(own.parent);
     if (error_count > 0 && (status >= 0 || status == KOLK_ECANCELED)) {
         /* Who cancelled the host as well is not forgotten. */
@@ -263,10 +269,24 @@ int kolk_task_group::left(int status) noexcept {
 
 void kolk_task_group::abandon() noexcept {
     entered = false;
+    being_left = true; /* a member that awaits the host must not cancel it */
     cancel_members();
+    step_out();
+    if (count > 0)
+        return orphan("a task abandoned its group");
+    unref();
+}
+
+void kolk_task_group::host_ended() noexcept {
+    entered = false;
+    cancel_members();
+    orphan("a task ended without leaving its group");
+}
+
+void kolk_task_group::orphan(const char *how) noexcept {
     own.host = nullptr;
     own.parent = nullptr;
-    error *what = make_error(KOLK_EBUSY, 0, nullptr, "a task ended without leaving its group; members left: %u", count);
+    error *what = make_error(KOLK_EBUSY, 0, nullptr, "%s; members left: %u", how, count);
     owner->report(*what);
     kolk::unref(what);
     unref();

@@ -41,8 +41,9 @@ struct kolk_task_group final : kolk::counted {
     [[nodiscard]] int check_leave() const noexcept;
     [[nodiscard]] int leave(int status) noexcept;
     [[nodiscard]] int leave_async(int status, kolk_future *&ret_future) noexcept;
-    /* The host has ended inside. */
     void abandon() noexcept;
+    /* The host has ended inside. */
+    void host_ended() noexcept;
 
     static constexpr uint32_t most_errors = 16;
     uint32_t count = 0;       /* members that have not ended */
@@ -64,8 +65,10 @@ struct kolk_task_group final : kolk::counted {
 
     void tell_members(bool interrupt) noexcept;
     void end_everything() noexcept;
+    void step_out() noexcept;
     [[nodiscard]] int left(int status) noexcept;
     int raise_errors() noexcept;
+    void orphan(const char *how) noexcept;
 
     kolk::list<kolk::annotations, kolk::member_tag> members;
     kolk_task *leaving = nullptr;     /* the host, parked until count is 0 */

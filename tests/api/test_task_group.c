@@ -1447,6 +1447,85 @@ static void a_member_may_await_a_host_that_never_leaves(void **state) {
     assert_record(f, "unhandled(KOLK_EBUSY) member(KOLK_OK)");
 }
 
+static int abandon_it(void *userdata, void **ret_result) {
+    struct scene *self = userdata;
+    struct fixture *f = self->f;
+    (void)ret_result;
+    kolk_task_group *group = NULL;
+    kolk_scope *around = NULL, *inside = NULL;
+    int status = kolk_scope_enter(0, kolk_loop_time(f->loop) + SECOND, &around);
+    if (status == 0)
+        status = kolk_task_group_enter(self->flags, &group);
+    if (status == 0)
+        status = add(group, await_it, self);
+    if (status == 0)
+        status = kolk_sleep(0);
+    if (status == 0)
+        status = kolk_scope_enter(0, KOLK_NEVER, &inside);
+    told(f, "too early", kolk_task_group_abandon(group));
+    kolk_scope_leave(inside, status);
+    told(f, "abandoned", kolk_task_group_abandon(group));
+    told(f, "again", kolk_task_group_abandon(group));
+    record(f, "%d members", kolk_task_group_count(group));
+    told(f, "scope", kolk_scope_leave(around, status));
+    told(f, "slept", kolk_sleep(0));
+    record(f, "%d members, cancelled %d times;", kolk_task_group_count(group), kolk_task_cancelling(kolk_task_current()));
+    kolk_task_group_unref(group);
+    return status;
+}
+
+/* A group that is abandoned is left without waiting; its members are cancelled, which is reported. */
+static void an_abandoned_group_is_left_at_once(void **state) {
+    struct fixture *f = *state;
+    watch_errors(f);
+    for (uint32_t level = 0; level <= KOLK_TASK_GROUP_LEVEL; level++) {
+        struct scene scene = {.f = f, .name = "member", .future = new_future(f), .flags = level};
+        clear_record(f);
+        assert_int_equal(run_task(f, abandon_it, &scene), 0);
+        assert_record(f, "too early(KOLK_EBUSY) unhandled(KOLK_EBUSY) abandoned(KOLK_OK) again(KOLK_EALREADY) 1 members "
+                         "scope(KOLK_OK) member(KOLK_ECANCELED) slept(KOLK_OK) 0 members, cancelled 0 times;");
+        kolk_future_unref(scene.future);
+    }
+}
+
+/* A member that awaits the task which abandons it is cancelled alone. */
+static void a_member_may_await_who_abandons_it(void **state) {
+    struct fixture *f = *state;
+    struct scene scene = {.f = f, .name = "member"};
+    watch_errors(f);
+    kolk_task *task = spawn_with(f, abandon_it, &scene);
+    scene.future = kolk_task_as_future(task);
+    assert_int_equal(join(f, task), 0);
+    assert_record(f, "too early(KOLK_EBUSY) unhandled(KOLK_EBUSY) abandoned(KOLK_OK) again(KOLK_EALREADY) 1 members "
+                     "scope(KOLK_OK) member(KOLK_ECANCELED) slept(KOLK_OK) 0 members, cancelled 0 times;");
+}
+
+static int abandon_a_failed_one(void *userdata, void **ret_result) {
+    struct fixture *f = userdata;
+    (void)ret_result;
+    struct scene failing = {.f = f, .name = "one"};
+    kolk_task_group *group = NULL;
+    int status = kolk_task_group_enter(0, &group);
+    if (status == 0)
+        status = add(group, fail_at_once, &failing);
+    told(f, "block", kolk_sleep(SECOND));
+    told(f, "abandoned", kolk_task_group_abandon(group));
+    told(f, "cancel", kolk_task_group_cancel(group));
+    told(f, "slept", kolk_sleep(0));
+    record(f, "%d", kolk_task_cancelling(kolk_task_current()));
+    kolk_task_group_unref(group);
+    return status;
+}
+
+/* Without members it is left, and nothing is reported. What the group asked of the block is taken back. */
+static void an_abandoned_group_takes_its_request_back(void **state) {
+    struct fixture *f = *state;
+    watch_errors(f);
+    assert_int_equal(run_task(f, abandon_a_failed_one, f), 0);
+    assert_record(f, "one fails block(KOLK_ECANCELED) abandoned(KOLK_OK) cancel(KOLK_ECLOSED) slept(KOLK_OK) 0");
+    assert_int_equal(f->unhandled, 0);
+}
+
 static void try_to_nest(void *userdata) {
     struct fixture *f = userdata;
     kolk_future *future = NULL;
@@ -1580,6 +1659,8 @@ static void what_makes_no_sense_is_refused(void **state) {
     drive_to_its_wait(f);
     clear_record(f);
     assert_int_equal(kolk_task_group_leave(scene.group, 0), KOLK_ENOTASK);
+    assert_int_equal(kolk_task_group_abandon(scene.group), KOLK_ENOTASK);
+    assert_int_equal(kolk_task_group_abandon(NULL), KOLK_EINVAL);
     assert_int_equal(kolk_task_group_create_task(scene.group, NULL, &destroyed, count_destroy, NULL, &none), KOLK_EINVAL);
     assert_int_equal(destroyed, 2);
     assert_int_equal(run_task(f, leave_somebody_elses, &scene), 0);
@@ -1872,6 +1953,9 @@ int main(int argc, char **argv) {
         RULE(a_group_that_is_never_left_is_reported),
         RULE(a_host_that_forgot_its_group_may_be_cancelled_when_told),
         RULE(a_member_may_await_a_host_that_never_leaves),
+        RULE(an_abandoned_group_is_left_at_once),
+        RULE(a_member_may_await_who_abandons_it),
+        RULE(an_abandoned_group_takes_its_request_back),
         RULE(members_end_after_all_were_cancelled),
         RULE(a_circle_of_host_and_member_can_be_cancelled),
         RULE(closing_the_loop_ends_groups),

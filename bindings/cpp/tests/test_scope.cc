@@ -352,6 +352,24 @@ void a_group_that_was_not_left_cancels_its_members() {
     CHECK_TEXT(seen.text, "~member");
 }
 
+/* Where a group goes without being left, a scope around it is over at its end all the same, and its deadline with it. */
+void a_group_that_was_not_left_holds_up_no_scope() {
+    record seen;
+    auto main = [&]() -> kolk::task<void> {
+        kolk::task_handle<void> member;
+        {
+            kolk::scope limit(1ms);
+            kolk::task_group group;
+            member = group.spawn(sleep_marked(seen, "member"));
+        }
+        CHECK(co_await kolk::nothrow(kolk::sleep(20ms)));
+        CHECK((co_await kolk::nothrow(member)).cancelled());
+        kolk::scope outer;
+        CHECK(outer.begin_status() == 0 && outer.leave() == 0);
+    };
+    CHECK(outcome_of(main()));
+}
+
 } // namespace
 
 int main() {
@@ -375,5 +393,6 @@ int main() {
         RULE(a_failed_block_ends_the_group),
         RULE(a_cancelled_group_ends_its_members_first),
         RULE(a_group_that_was_not_left_cancels_its_members),
+        RULE(a_group_that_was_not_left_holds_up_no_scope),
     });
 }

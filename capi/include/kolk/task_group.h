@@ -83,6 +83,15 @@ KOLK_API int kolk_task_group_leave(kolk_task_group *self, int status) KOLK_NOEXC
 KOLK_API int kolk_task_group_leave_async(kolk_task_group *self, int status, kolk_future **ret_future) KOLK_NOEXCEPT;
 
 /**
+ * Inside the task that entered it, for who cannot wait, such as a destructor: leaves the group without waiting. The members are
+ * cancelled and end on their own; that there were any is reported to the loop's exception handler as #KOLK_EBUSY.
+ *
+ * @return 0; otherwise as kolk_task_group_leave(), and the group is not left.
+ * @threads{loop} @since 0.1
+ */
+KOLK_API int kolk_task_group_abandon(kolk_task_group *self) KOLK_NOEXCEPT;
+
+/**
  * Cancels all members, and the block that entered the group.
  *
  * @return 1; 0 when it is ending already; #KOLK_ECLOSED when it was left; #KOLK_EINVAL, #KOLK_ETHREAD, #KOLK_EFORKED.

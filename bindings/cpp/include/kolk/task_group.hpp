@@ -14,7 +14,7 @@ inline namespace KOLK_CPP_NAMESPACE {
 
 /**
  * A group of the running task, from construction until `co_await group.leave()`. A destructor cannot wait, so that one that was
- * not left is cancelled and its members end on their own: with_task_group() sees to it that this cannot happen.
+ * not left is abandoned, see kolk_task_group_abandon(): with_task_group() sees to it that this cannot happen.
  */
 class task_group {
   public:
@@ -24,11 +24,8 @@ class task_group {
     ~task_group() {
         if (!self_)
             return;
-        if (!left_) {
-            kolk_future *ended = nullptr;
-            if (kolk_task_group_leave_async(self_, KOLK_ECANCELED, &ended) == KOLK_EPENDING)
-                kolk_future_unref(ended);
-        }
+        if (!left_)
+            kolk_task_group_abandon(self_);
         kolk_task_group_unref(self_);
     }
 
