@@ -124,9 +124,7 @@ inline void stackless_task::stops() noexcept {
 }
 
 inline void stackless_task::returned(int what, void *value) noexcept {
-    thread_state &here = this_thread;
-    here.task = nullptr;
-    kolk_error *why = std::exchange(here.step_raised, nullptr);
+    kolk_error *why = std::exchange(this_thread.step_raised, nullptr);
     if (why && why->status != what)
         why = kolk::unref(why);
     release();
@@ -181,8 +179,9 @@ void stackless_task::run_step(ready_item &item, bool) noexcept {
     self.go_on(call_step);
 }
 
-/* What it was given; it will not be called again. */
+/* What it was given; it will not be called again. Destructors still find themselves in the task. */
 void stackless_task::release() noexcept {
+    this_thread.task = this;
     if (is_step()) {
         if (state().future)
             state().future->unref();
@@ -193,6 +192,7 @@ void stackless_task::release() noexcept {
             ops = static_cast<coroutine *>(frame)->ops; /* whoever looks at the task will want to know its kind */
         destroy_userdata(table->destroy, frame);
     }
+    stops();
 }
 
 namespace {

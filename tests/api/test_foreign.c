@@ -547,6 +547,55 @@ static void the_running_task_is_the_current_one(void **state) {
     assert_record(f, "writer diary 1 ~a");
 }
 
+struct careful {
+    struct fixture *f;
+    kolk_scope *scope;
+    int status;
+};
+
+static int enter_a_scope(void *frame, int status, void *sent, void **ret_value) {
+    struct careful *self = frame;
+    (void)sent;
+    (void)ret_value;
+    record(self->f, "%s", kolk_task_name(kolk_task_current()));
+    if (status == 0 && !self->scope)
+        status = kolk_scope_enter(0, KOLK_NEVER, &self->scope);
+    return status < 0 ? status : self->status;
+}
+
+static void clean_up_inside(void *frame) {
+    struct careful *self = frame;
+    record(self->f, "~%s %s", kolk_task_name(kolk_task_current()), kolk_error_message(kolk_raised()));
+    if (self->scope)
+        record(self->f, "%s", kolk_status_name(kolk_scope_leave(self->scope, 0)));
+    record(self->f, "%s %s", kolk_status_name(kolk_sleep(0)),
+           kolk_status_name(kolk_await(kolk_task_as_future(kolk_task_current()), NULL)));
+    kolk_raise(kolk_error_of(KOLK_EPIPE)); /* to nobody */
+}
+
+static const kolk_coroutine_ops careful_ops = {
+    .size = sizeof careful_ops, .kind = "careful", .resume = enter_a_scope, .destroy = clean_up_inside};
+
+/* The frame is destroyed inside the task, however that ended: it can leave what it entered, but not wait. */
+static void a_frame_is_destroyed_inside_its_task(void **state) {
+    struct fixture *f = *state;
+    struct careful ending[] = {{.f = f, .status = KOLK_COROUTINE_RETURNED}, {.f = f, .status = KOLK_EIO}, {.f = f}};
+    static const char *const names[] = {"good", "bad", "cancelled"};
+    kolk_task *tasks[COUNT(ending)] = {NULL};
+    for (size_t i = 0; i < COUNT(ending); i++) {
+        kolk_task_options options = {.size = sizeof options, .name = names[i]};
+        assert_int_equal(kolk_create_foreign_task(f->loop, &careful_ops, &ending[i], &options, &tasks[i]), 0);
+    }
+    kolk_task_cancel(tasks[2]);
+    assert_int_equal(join(f, tasks[0]), 0);
+    assert_int_equal(join(f, tasks[1]), KOLK_EIO);
+    assert_int_equal(join(f, tasks[2]), KOLK_ECANCELED);
+    assert_record(f, "good ~good no error KOLK_OK KOLK_ENOTASK KOLK_ENOTASK "
+                     "bad ~bad no error KOLK_OK KOLK_ENOTASK KOLK_ENOTASK "
+                     "~cancelled no error KOLK_ENOTASK KOLK_ENOTASK");
+    assert_null(kolk_task_current());
+}
+
 /* A task that is cancelled before it started is never resumed; its frame is destroyed. */
 static void a_task_cancelled_before_its_start_never_runs(void **state) {
     struct fixture *f = *state;
@@ -736,6 +785,7 @@ int main(int argc, char **argv) {
         RULE(words_that_are_raised_are_the_tasks),
         RULE(awaiting_oneself_is_refused),
         RULE(the_running_task_is_the_current_one),
+        RULE(a_frame_is_destroyed_inside_its_task),
         RULE(a_task_cancelled_before_its_start_never_runs),
         RULE(cancelling_reaches_what_is_awaited),
         RULE(a_cancellation_after_the_result_is_still_delivered),

@@ -536,6 +536,22 @@ static void the_state_is_destroyed_once(void **state) {
     assert_record(f, "~cancelled ~left");
 }
 
+static void record_whose(void *state) {
+    struct checked *self = state;
+    record(self->f, "~%s %s", kolk_task_name(kolk_task_current()), kolk_status_name(kolk_sleep(0)));
+}
+
+/* That happens inside the task, where nothing can be waited for any more. */
+static void the_state_is_destroyed_inside_its_task(void **state) {
+    struct fixture *f = *state;
+    struct checked checked = {.f = f, .text = "state"};
+    kolk_task_options options = {.size = sizeof options, .name = "task"};
+    kolk_task *task = NULL;
+    assert_int_equal(kolk_create_step_task(f->loop, check_state, &checked, sizeof checked, record_whose, &options, &task), 0);
+    assert_int_equal(join(f, task), 0);
+    assert_record(f, "state 0 state 0 ~task KOLK_ENOTASK");
+}
+
 /* What cannot be made is refused, and the state that was offered is destroyed. */
 static void what_cannot_be_made_is_refused(void **state) {
     struct fixture *f = *state;
@@ -940,6 +956,7 @@ int main(int argc, char **argv) {
         RULE(a_sub_step_that_has_ended_holds_nothing),
         RULE(the_state_is_copied),
         RULE(the_state_is_destroyed_once),
+        RULE(the_state_is_destroyed_inside_its_task),
         RULE(what_cannot_be_made_is_refused),
         RULE(a_state_may_be_as_large_as_promised),
         RULE(a_parked_task_takes_200_bytes),

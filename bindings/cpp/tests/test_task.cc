@@ -287,6 +287,28 @@ void fail_ends_a_task_at_once() {
     CHECK(outcome_of(main()).status() == KOLK_EPIPE);
 }
 
+/* Its variables go inside the task, as at any other end: what they entered they can leave. */
+void what_a_failed_task_had_goes_inside_it() {
+    struct witness {
+        kolk_task *of = kolk_task_current();
+        kolk_scope *scope = nullptr;
+        witness() { CHECK(of && kolk_scope_enter(0, KOLK_NEVER, &scope) == 0); }
+        ~witness() { CHECK(kolk_task_current() == of && kolk_scope_leave(scope, 0) == 0); }
+    };
+    auto failing = []() -> kolk::task<void> {
+        witness here;
+        (void)co_await kolk::nothrow(kolk::yield_now());
+        co_await kolk::fail(KOLK_EIO);
+    };
+    auto unwrapping = [](kolk::result<int> from) -> kolk::task<int> {
+        witness here;
+        co_return co_await std::move(from);
+    };
+    CHECK(outcome_of(failing()).status() == KOLK_EIO);
+    CHECK(outcome_of(unwrapping(kolk::error(KOLK_EEOF))).status() == KOLK_EEOF);
+    CHECK(*outcome_of(unwrapping(42)) == 42);
+}
+
 /* co_await of a result is its value, or the end of this task with its error. */
 void awaiting_a_result_unwraps_it() {
     auto add_one = [](kolk::result<int> from) -> kolk::task<int> { co_return co_await std::move(from) + 1; };
@@ -448,6 +470,7 @@ int main() {
         RULE(a_future_is_kept_while_it_is_awaited),
         RULE(errors_arrive_with_their_words),
         RULE(fail_ends_a_task_at_once),
+        RULE(what_a_failed_task_had_goes_inside_it),
         RULE(awaiting_a_result_unwraps_it),
         RULE(a_failed_beginning_is_told_when_awaited),
         RULE(a_task_cancelled_before_it_starts_runs_no_code),

@@ -70,7 +70,8 @@ typedef struct kolk_coroutine_ops {
     int (*resume)(void *frame, int status, void *sent, void **ret_value);
 
     /** Releases the frame, once: when it has ended, or when it is dropped without. After `resume` was told #KOLK_ECANCELED, if
-     * it had been started. May be NULL. */
+     * it had been started. That of a task is released inside the task, which can leave its scopes there, but not wait. May be
+     * NULL. */
     void (*destroy)(void *frame);
 } kolk_coroutine_ops;
 

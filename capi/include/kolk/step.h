@@ -61,7 +61,8 @@ typedef int (*kolk_step_fn)(void *state, void **ret_value);
  * @param fn          The function.
  * @param state       Copied into the task, whose memory is aligned to 16 bytes. Begins with a #kolk_step that is all zero.
  * @param state_size  Bytes, at least sizeof(kolk_step), at most 64 KiB.
- * @param destroy     May be NULL. Called with the copy when the task has ended, or with @p state when this call fails.
+ * @param destroy     May be NULL. Called with the copy, inside the task, when that has ended; or with @p state when this call
+ *                    fails.
  * @param options     NULL: all defaults. The stack size does not matter.
  * @param ret_task    Receives the task; NULL when not needed. @ref owned_by_caller.
  * @return as kolk_create_task(); #KOLK_ELIMIT for a state that is too large.
