@@ -2,8 +2,9 @@
  * @file stream.h
  * A TCP connection to read from and write to.
  *
- * The plain functions are for tasks: they look like blocking calls and park the task while they wait. Those that end in
- * `_async` return a future and are for everyone else. Each tries the system call first and waits only when it must.
+ * The plain functions are for tasks on a stack of their own: they look like blocking calls and park the task while they wait.
+ * Those that end in `_async` return a future and are for everyone else. Each tries the system call first and waits only when
+ * it must.
  *
  * One read and one write may be under way at a time; a second one gets #KOLK_EBUSY. After a failure kolk_stream_error() says in
  * words what happened, with the peer's address.
@@ -39,7 +40,7 @@ typedef struct kolk_connect_options {
  * @param ret_stream  Receives the stream. @ref owned_by_caller.
  * @param ret_error   Receives the reason when this fails, with host and port; may be NULL. @ref owned_by_caller.
  * @return 0; #KOLK_EREFUSED, #KOLK_ERESET, #KOLK_EUNREACH, #KOLK_ETIMEDOUT, #KOLK_ENONAME, #KOLK_EMFILE, #KOLK_EIO;
- *         #KOLK_ECANCELED; #KOLK_EINVAL, #KOLK_ENOMEM; #KOLK_ENOTASK outside of a task.
+ *         #KOLK_ECANCELED; #KOLK_EINVAL, #KOLK_ENOMEM; #KOLK_ENOTASK outside of a task on a stack of its own.
  * @threads{loop} @since 0.1
  */
 KOLK_API int kolk_open_connection(const char *host, uint16_t port, const kolk_connect_options *options,
@@ -73,7 +74,7 @@ KOLK_API kolk_stream *kolk_stream_unref(kolk_stream *self) KOLK_NOEXCEPT;
  * @param buffer    Filled with up to @p capacity bytes.
  * @param capacity  At least 1.
  * @return how many bytes were read; 0 when the peer has closed its side; #KOLK_ERESET, #KOLK_EIO, #KOLK_ECANCELED,
- * #KOLK_ECLOSED, #KOLK_EBUSY when another read is under way, #KOLK_ENOTASK outside of a task, #KOLK_EINVAL.
+ * #KOLK_ECLOSED, #KOLK_EBUSY when another read is under way, #KOLK_ENOTASK outside of such a task, #KOLK_EINVAL.
  * @threads{loop} @since 0.1
  */
 KOLK_API int64_t kolk_stream_read(kolk_stream *self, void *buffer, size_t capacity) KOLK_NOEXCEPT;
