@@ -21,7 +21,8 @@ struct lookup final : job, inbox_item, link<> {
             which.ear = this;
         }
         static bool let_go(parking &self, task &) noexcept {
-            if (lookup *on_its_way = static_cast<wait &>(self).of)
+            /* Only once: without an ear the lookup may soon be gone, and the task be cancelled again before it runs. */
+            if (lookup *on_its_way = std::exchange(static_cast<wait &>(self).of, nullptr))
                 on_its_way->ear = nullptr;
             return false;
         }

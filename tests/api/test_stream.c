@@ -388,6 +388,17 @@ static void connecting_can_be_cancelled(void **state) {
 
 static void cancel_task(void *task) { kolk_task_cancel(task); }
 
+/* Runs the task until it waits for a name, and returns when the addresses have come, of which it has not heard. */
+static void ask_for_a_name(struct fixture *f) {
+    kolk_plan plan = {.ready = 0};
+    drive_once(f);
+    for (int i = 0; i < 5000 && !plan.ready; i++) {
+        nanosleep(&(struct timespec){.tv_nsec = MS}, NULL);
+        assert_int_equal(kolk_loop_prepare(f->loop, &plan), 0);
+    }
+    assert_int_equal(plan.ready, 1);
+}
+
 /* A task can be cancelled when the addresses have come and it has not yet got to them. */
 static void a_task_can_be_cancelled_before_it_hears_of_the_answer(void **state) {
     struct fixture *f = *state;
@@ -395,14 +406,25 @@ static void a_task_can_be_cancelled_before_it_hears_of_the_answer(void **state) 
     int reserved = reserve_port(&port);
     struct attempt a = {.f = f, .host = "localhost", .port = port};
     kolk_task *task = spawn_with(f, connect_in_task, &a);
-    drive_once(f);
-    kolk_plan plan = {.ready = 0};
-    for (int i = 0; i < 5000 && !plan.ready; i++) {
-        nanosleep(&(struct timespec){.tv_nsec = MS}, NULL);
-        assert_int_equal(kolk_loop_prepare(f->loop, &plan), 0);
-    }
-    assert_int_equal(plan.ready, 1);
+    ask_for_a_name(f);
     assert_int_equal(kolk_loop_call_soon(f->loop, cancel_task, task, NULL, NULL), 0);
+    assert_int_equal(join(f, task), KOLK_ECANCELED);
+    assert_record(f, "KOLK_ECANCELED");
+    kolk_error_unref(a.error);
+    close(reserved);
+}
+
+/* So can one that was cancelled before they came, and has not yet got to that. */
+static void a_task_can_be_cancelled_again_when_the_answer_has_come(void **state) {
+    struct fixture *f = *state;
+    uint16_t port;
+    int reserved = reserve_port(&port);
+    struct attempt a = {.f = f, .host = "localhost", .port = port};
+    kolk_task *task = spawn_with(f, connect_in_task, &a);
+    ask_for_a_name(f);
+    /* The next turn takes the answer in before it comes to either of these. */
+    assert_int_equal(kolk_loop_call_soon(f->loop, cancel_task, task, NULL, NULL), 0);
+    assert_int_equal(kolk_task_cancel(task), 1);
     assert_int_equal(join(f, task), KOLK_ECANCELED);
     assert_record(f, "KOLK_ECANCELED");
     kolk_error_unref(a.error);
@@ -1262,6 +1284,7 @@ int main(int argc, char **argv) {
         RULE(the_loop_goes_on_while_a_name_is_resolved),
         RULE(connecting_can_be_cancelled),
         RULE(a_task_can_be_cancelled_before_it_hears_of_the_answer),
+        RULE(a_task_can_be_cancelled_again_when_the_answer_has_come),
         RULE(a_loop_may_be_closed_while_connecting),
         RULE(a_loop_may_be_dropped_while_resolving),
         RULE(what_cannot_be_connected_to_is_refused),
