@@ -55,6 +55,9 @@ void resume_accepting(ready_item &item, bool closing) noexcept {
             (void)self.owner->selector().arm(one.fd, KOLK_EVENT_READ);
 }
 
+/* This host has no IPv6, or no such address of it. */
+bool without_ip6(int status) noexcept { return status == KOLK_ENOTSUP || status == KOLK_EADDRNOTAVAIL; }
+
 } // namespace
 
 kolk::listener::listener() noexcept
@@ -130,7 +133,8 @@ int kolk_server::listen_once(const server_request &request) noexcept {
     uint32_t backlog = request.backlog;
     if (!request.host) {
         int status = listen_on(listeners[0], make_address(well_known::any6, request.port), backlog, true);
-        return status < 0 ? listen_on(listeners[0], make_address(well_known::any4, request.port), backlog, false) : 0;
+        return without_ip6(status) ? listen_on(listeners[0], make_address(well_known::any4, request.port), backlog, false)
+                                   : status;
     }
     if (strcmp(request.host, "localhost") != 0) {
         socket_address at;
@@ -141,8 +145,7 @@ int kolk_server::listen_once(const server_request &request) noexcept {
     if (status < 0)
         return status;
     status = listen_on(listeners[1], make_address(well_known::loopback6, port), backlog, false);
-    /* A host without IPv6 has no such loopback. */
-    if (status == KOLK_ENOTSUP || status == KOLK_EADDRNOTAVAIL)
+    if (without_ip6(status))
         return 0;
     if (status < 0)
         close();

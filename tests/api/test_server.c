@@ -353,6 +353,21 @@ static void what_cannot_be_bound_is_refused_with_reason(void **state) {
     close(listener);
 }
 
+/* All addresses are both versions of IP: a port that another server has in one of them is taken. */
+static void a_port_taken_in_one_version_is_taken(void **state) {
+    struct fixture *f = *state;
+    for (int version = has_ipv6() ? 6 : 4; version >= 4; version -= 2) {
+        uint16_t taken;
+        int listener = listen_on_loopback(version, 4, &taken);
+        kolk_server *server = NULL;
+        int status = kolk_start_server(f->loop, echo, f, NULL, NULL, taken, NULL, &server, NULL);
+        if (status != KOLK_EADDRINUSE)
+            fail_msg("taken in IPv%d: %s", version, kolk_status_name(status));
+        assert_null(server);
+        close(listener);
+    }
+}
+
 static int read_a_line(kolk_stream *stream, void *userdata) {
     struct site *site = userdata;
     const void *line = NULL;
@@ -543,6 +558,7 @@ int main(int argc, char **argv) {
         RULE(a_rude_client_costs_the_others_nothing),
         RULE(a_client_that_does_not_read_stops_only_itself),
         RULE(what_cannot_be_bound_is_refused_with_reason),
+        RULE(a_port_taken_in_one_version_is_taken),
         RULE(the_options_reach_the_streams),
         RULE(a_connection_may_close_its_own_server),
         RULE(a_forked_child_leaves_the_connection_open),
