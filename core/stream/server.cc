@@ -50,9 +50,7 @@ void resume_accepting(ready_item &item, bool closing) noexcept {
     auto &self = static_cast<server &>(static_cast<timer_node &>(item));
     if (closing || self.closed())
         return;
-    for (listener &one : self.listeners)
-        if (one.fd >= 0)
-            (void)self.owner->selector().arm(one.fd, KOLK_EVENT_READ);
+    self.resume();
 }
 
 /* This host has no IPv6, or no such address of it. */
@@ -212,6 +210,16 @@ void kolk_server::pause(int status, int number) noexcept {
                              status_message(status), static_cast<long long>(pause_when_short / 1'000'000));
     owner->report(*what);
     kolk::unref(what);
+}
+
+void kolk_server::resume() noexcept {
+    for (listener &one : listeners) {
+        int status = one.fd >= 0 ? owner->selector().arm(one.fd, KOLK_EVENT_READ) : 0;
+        if (status < 0) {
+            pause(status, 0); /* which tells the exception handler, who may drop the server */
+            return;
+        }
+    }
 }
 
 void kolk_server::accept(listener &from) noexcept {

@@ -43,6 +43,7 @@ struct kolk_server final : kolk::counted, kolk::resource, kolk::timer_node {
 
     [[nodiscard]] int listen(const kolk::server_request &request, kolk_error *&ret_error) noexcept;
     void accept(kolk::listener &from) noexcept;
+    void resume() noexcept; /* when a pause is over */
     void close() noexcept;
     [[nodiscard]] bool closed() const noexcept { return listeners[0].fd < 0; }
     void ref() noexcept { refs++; }

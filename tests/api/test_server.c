@@ -452,6 +452,70 @@ static void a_forked_child_leaves_the_connection_open(void **state) {
     close_site(&site);
 }
 
+/* ---- A reactor that is short of memory ---- */
+
+static kolk_reactor_ops short_ops; /* The first reactor's, with a way to fail. */
+static int (*watch_of_reactor)(void *, int, uint32_t, uint64_t);
+static int short_of_memory, refused; /* Whether nothing more can be watched; how often that was so. */
+
+static int watch_if_possible(void *state, int fd, uint32_t events, uint64_t token) {
+    if (events && short_of_memory) {
+        refused++;
+        return -ENOMEM;
+    }
+    return watch_of_reactor(state, fd, events, token);
+}
+
+static void count_error(kolk_loop *loop, kolk_error *error, void *userdata) {
+    (void)loop;
+    (void)error;
+    ++*(int *)userdata;
+}
+
+/* Lets the loop run until the counter has got there. */
+static void run_until_count(kolk_loop *loop, const int *counter, int expected) {
+    for (int i = 0; i < 3000 && *counter < expected; i++) {
+        kolk_future *pause = NULL;
+        assert_int_equal(kolk_sleep_async(loop, 10 * MS, &pause), 0);
+        assert_int_equal(kolk_loop_run_until_complete(loop, pause), 0);
+        kolk_future_unref(pause);
+    }
+    assert_true(*counter >= expected);
+}
+
+/* A server that cannot go on when its pause is over makes another one, and tells nobody again. */
+static void a_server_whose_pause_is_not_long_enough_makes_another(void **state) {
+    (void)state;
+    const char *name;
+    assert_true(reactors_under_test(&name, 1) >= 1);
+    short_ops = *reactor_under_test(name);
+    watch_of_reactor = short_ops.watch;
+    short_ops.watch = watch_if_possible;
+    kolk_loop_options options = {.size = sizeof options, .reactor_ops = &short_ops};
+    kolk_loop *loop = NULL;
+    struct site site = {.f = NULL};
+    int told = 0;
+    assert_int_equal(kolk_loop_new(&options, &loop, NULL), 0);
+    assert_int_equal(kolk_loop_set_exception_handler(loop, count_error, &told, NULL), 0);
+    assert_int_equal(kolk_start_server(loop, echo, &site, NULL, "127.0.0.1", 0, NULL, &site.server, NULL), 0);
+    uint16_t port = (uint16_t)kolk_server_port(site.server);
+
+    int turned_away = connect_to_loopback(4, port);
+    refused = 0;
+    short_of_memory = 1;
+    run_until_count(loop, &refused, 3); /* The connection, and two attempts to go on. */
+    short_of_memory = 0;
+    int served = connect_to_loopback(4, port);
+    run_until_count(loop, &site.served, 1);
+    assert_int_equal(told, 1);
+
+    close_pair((int[]){turned_away, served});
+    run_until_count(loop, &site.finished, 1);
+    kolk_server_unref(site.server);
+    assert_int_equal(kolk_loop_close(loop), 0);
+    kolk_loop_unref(loop);
+}
+
 /* ---- Out of descriptors ---- */
 
 struct shortage {
@@ -564,6 +628,7 @@ int main(int argc, char **argv) {
         RULE(a_forked_child_leaves_the_connection_open),
     };
     static const struct rule bare[] = {
+        RULE(a_server_whose_pause_is_not_long_enough_makes_another),
         RULE(a_server_survives_a_shortage_of_descriptors),
     };
     return run_matrix("server", matrix, COUNT(matrix)) + run_bare("server", bare, COUNT(bare));
