@@ -13,6 +13,8 @@ int kolk_start_server(kolk_loop *loop, kolk_connection_fn fn, void *userdata, ko
     constexpr uint32_t default_backlog = 4096;
     bool valid = fn && ret_server && valid_options(options);
     int status = valid ? check_open(loop) : int(KOLK_EINVAL);
+    if (status == 0 && options && options->stack_size > stack_pool::maximum_size)
+        status = KOLK_ELIMIT;
     server *made = status == 0 ? loop->objects.create<server>(*loop, fn, userdata, destroy) : nullptr;
     if (!made)
         return refuse(deliver(static_error(status < 0 ? status : int(KOLK_ENOMEM)), ret_error), destroy, userdata);

@@ -390,10 +390,14 @@ static void the_options_reach_the_streams(void **state) {
     close(peer);
     close_site(&site);
 
-    options.size = 4;
+    /* Those that no connection could be served with are refused. */
     kolk_server *server = NULL;
+    options.stack_size = ((size_t)1 << 30) + 1;
+    assert_int_equal(kolk_start_server(f->loop, echo, &site, let_go, "127.0.0.1", 0, &options, &server, NULL), KOLK_ELIMIT);
+    options.size = 4;
     assert_int_equal(kolk_start_server(f->loop, echo, &site, let_go, "127.0.0.1", 0, &options, &server, NULL), KOLK_EINVAL);
-    assert_int_equal(site.destroyed, 2);
+    assert_int_equal(site.destroyed, 3);
+    assert_null(server);
 }
 
 static int close_own_server(kolk_stream *stream, void *userdata) {

@@ -28,7 +28,7 @@ typedef int (*kolk_connection_fn)(kolk_stream *stream, void *userdata);
 typedef struct kolk_server_options {
     uint32_t size;       /**< sizeof(kolk_server_options). */
     uint32_t backlog;    /**< Connections the kernel may hold until they are accepted. 0: 4096. */
-    size_t stack_size;   /**< Of the connections' tasks. 0: 64 KiB. */
+    size_t stack_size;   /**< Of the connections' tasks, up to 1 GiB. 0: 64 KiB. */
     size_t stream_limit; /**< kolk_connect_options::limit of the streams. */
 } kolk_server_options;
 
