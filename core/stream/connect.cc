@@ -150,7 +150,7 @@ static int start_limited(loop &on, connect_request request, future *&ret_limited
 }
 
 int open_connection(task &self, const connect_request &request, stream *&ret_stream, error *&ret_error) noexcept {
-    if (request.timeout <= 0)
+    if (request.timeout == 0)
         return connect_any(self, request, ret_stream, ret_error);
     future *limited;
     int status = start_limited(*self.owner, request, limited);
@@ -164,8 +164,9 @@ int open_connection(task &self, const connect_request &request, stream *&ret_str
         ret_stream = static_cast<stream *>(made);
         ret_stream->ref();
     } else if (status == KOLK_ETIMEDOUT) {
+        long long allowed = request.timeout > 0 ? request.timeout / 1'000'000 : 0;
         ret_error = make_error(status, 0, nullptr, "connect to %s port %u: no answer within %lld ms", request.host,
-                               unsigned(request.port), static_cast<long long>(request.timeout / 1'000'000));
+                               unsigned(request.port), allowed);
     } else if (error *why = limited->error(); why && why->status == status) {
         ret_error = kolk::ref(why);
     } else {

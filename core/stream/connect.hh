@@ -9,8 +9,8 @@ namespace kolk {
 struct connect_request {
     const char *host;
     uint16_t port;
-    int family; /* 4, 6 or 0 for both */
-    int64_t timeout;
+    int family;      /* 4, 6 or 0 for both */
+    int64_t timeout; /* 0: none; less: it is over */
     size_t limit;
 };
 

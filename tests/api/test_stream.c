@@ -314,6 +314,18 @@ static void one_that_does_not_answer_times_out(void **state) {
     close(listener);
 }
 
+/* Who has no time left, as a deadline that has passed leaves it, is not given all the time there is. */
+static void a_limit_below_zero_is_over(void **state) {
+    struct fixture *f = *state;
+    uint16_t port;
+    int listener = listen_on_loopback(4, 0, &port);
+    int first = connect_to_loopback(4, port);
+    kolk_connect_options options = {.size = sizeof options, .timeout_ns = -1};
+    assert_refused(f, (struct attempt){.host = "127.0.0.1", .port = port, .options = &options}, KOLK_ETIMEDOUT, NULL);
+    close(first);
+    close(listener);
+}
+
 /* The limit counts for resolving as well. */
 static void a_slow_name_times_out(void **state) {
     struct fixture *f = *state;
@@ -1279,6 +1291,7 @@ int main(int argc, char **argv) {
         RULE(an_unknown_name_is_not_found),
         RULE(an_address_without_a_route_is_unreachable),
         RULE(one_that_does_not_answer_times_out),
+        RULE(a_limit_below_zero_is_over),
         RULE(a_slow_name_times_out),
         RULE(a_resolver_without_memory_says_so),
         RULE(the_loop_goes_on_while_a_name_is_resolved),

@@ -27,7 +27,7 @@ typedef struct kolk_stream kolk_stream;
 typedef struct kolk_connect_options {
     uint32_t size;      /**< sizeof(kolk_connect_options). */
     uint32_t family;    /**< 4 or 6: only this IP version. 0: both, in the order the resolver gives. */
-    int64_t timeout_ns; /**< For everything: resolving and all addresses tried. 0: no limit but the system's. */
+    int64_t timeout_ns; /**< For resolving and all addresses tried. 0: no limit but the system's; less: none is left. */
     size_t limit;       /**< How far kolk_stream_read_until() looks, in bytes. 0: 64 KiB. */
 } kolk_connect_options;
 
