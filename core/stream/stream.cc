@@ -3,6 +3,7 @@
 #include "core/error.hh"
 #include "core/platform/wake_fd.hh"
 
+#include <stdio.h>
 #include <string.h>
 
 using namespace kolk;
@@ -103,18 +104,38 @@ void kolk_stream::tell(watcher &self, uint32_t events) noexcept {
 
 int kolk_stream::fail(int64_t number, const char *doing) noexcept {
     int status = status_of_errno(int(-number));
+    return fail_with(status, int(-number), doing, status_message(status));
+}
+
+int kolk_stream::fail_with(int status, int number, const char *doing, const char *why) noexcept {
     char text[address_text];
     format_address(peer, text);
-    error *what = make_error(status, int(-number), nullptr, "%s %s: %s", doing, text, status_message(status));
+    error *what = make_error(status, number, nullptr, "%s %s: %s", doing, text, why);
     kolk::unref(std::exchange(failure, what));
     return status;
+}
+
+int kolk_stream::fail_to_find() noexcept {
+    char why[64];
+    snprintf(why, sizeof why, "no separator within %zu bytes", limit);
+    return fail_with(KOLK_ELIMIT, 0, "read from", why);
+}
+
+int kolk_stream::fail_at_end() noexcept {
+    char why[64];
+    snprintf(why, sizeof why, "it ended after %zu bytes without a separator", end - begin);
+    return fail_with(KOLK_EEOF, 0, "read from", why);
+}
+
+int kolk_stream::fail_without_memory(const char *doing) noexcept {
+    return fail_with(KOLK_ENOMEM, 0, doing, status_message(KOLK_ENOMEM));
 }
 
 int kolk_stream::wait(task &self, ready_item *&place, uint32_t event) noexcept {
     if (!owner->edge_triggered()) {
         int status = owner->selector().arm(fd, owner->selector().find(fd)->armed | event);
         if (status < 0)
-            return status;
+            return fail_with(status, 0, "wait for", status_message(status));
     }
     place = &self;
     direction_wait waiting(place, event == KOLK_EVENT_READ ? "stream read" : "stream write");
@@ -157,7 +178,7 @@ int64_t kolk_stream::read(task &self, void *into, size_t size) noexcept {
 int64_t kolk_stream::receive(task &self, const void *&ret_data) noexcept {
     char *shared = owner->receive_buffer();
     if (!shared)
-        return KOLK_ENOMEM;
+        return fail_without_memory("read from");
     int64_t count = read(self, shared, loop::receive_buffer_size);
     if (count > 0)
         ret_data = shared;
@@ -179,7 +200,7 @@ int kolk_stream::make_room() noexcept {
     size_t larger = capacity ? capacity * 2 : first_buffer;
     auto *memory = static_cast<char *>(owner->objects.take(larger));
     if (!memory)
-        return KOLK_ENOMEM;
+        return fail_without_memory("read from");
     if (buffer) {
         memcpy(memory, buffer, end);
         owner->objects.give(buffer, capacity);
@@ -199,13 +220,13 @@ int64_t kolk_stream::read_until(task &self, const void *separator, size_t length
             if (auto *found = static_cast<const char *>(memmem(from + skip, there - skip, separator, length))) {
                 int64_t count = found + length - from;
                 if (size_t(count) > limit)
-                    return KOLK_ELIMIT;
+                    return fail_to_find();
                 ret_data = from;
                 begin += size_t(count);
                 return count;
             }
         if (there >= limit)
-            return KOLK_ELIMIT;
+            return fail_to_find();
         searched = there;
         if (int status = make_room(); status < 0)
             return status;
@@ -213,7 +234,7 @@ int64_t kolk_stream::read_until(task &self, const void *separator, size_t length
         if (count < 0)
             return count;
         if (count == 0)
-            return begin == end ? 0 : int(KOLK_EEOF);
+            return begin == end ? 0 : fail_at_end();
         end += size_t(count);
     }
 }
@@ -244,7 +265,7 @@ int kolk_stream::write(task &self, const void *data, size_t length) noexcept {
         if (!kept && owner->is_shared(from)) {
             kept = static_cast<char *>(owner->objects.take(length));
             if (!kept) {
-                status = KOLK_ENOMEM;
+                status = fail_without_memory("write to");
                 break;
             }
             kept_size = length;

@@ -53,7 +53,12 @@ struct kolk_stream final : kolk::counted, kolk::watcher, kolk::resource {
     [[nodiscard]] int64_t try_receive(kolk_task &self, void *into, size_t size) noexcept;
     [[nodiscard]] int wait(kolk_task &self, kolk::ready_item *&place, uint32_t event) noexcept;
     [[nodiscard]] int make_room() noexcept;
+    /* Each remembers the failure in words, and returns its status. */
     int fail(int64_t number, const char *doing) noexcept;
+    int fail_with(int status, int number, const char *doing, const char *why) noexcept;
+    int fail_to_find() noexcept;
+    int fail_at_end() noexcept;
+    int fail_without_memory(const char *doing) noexcept;
 
     static void tell(kolk::watcher &self, uint32_t events) noexcept;
     static void let_go(kolk::resource &self) noexcept;

@@ -869,6 +869,39 @@ static void a_line_beyond_the_limit_is_told(void **state) {
     close_link(&link);
 }
 
+static int read_until_without_memory(void *userdata, void **ret_result) {
+    struct link *link = userdata;
+    failing_allocator_arm(&link->f->memory, 1, 1);
+    int status = read_until_once(link, ret_result);
+    failing_allocator_disarm(&link->f->memory);
+    return status;
+}
+
+/* Whatever ends a search is told in words too, with the peer's address. */
+static void what_ends_a_search_is_told_in_words(void **state) {
+    struct fixture *f = *state;
+    kolk_connect_options options = {.size = sizeof options, .limit = 16};
+    struct link link = open_link_with(f, &options);
+    char words[3][128];
+    snprintf(words[0], sizeof words[0], "read from 127.0.0.1 port %d: out of memory", link.port);
+    snprintf(words[1], sizeof words[1], "read from 127.0.0.1 port %d: no separator within 16 bytes", link.port);
+    snprintf(words[2], sizeof words[2], "read from 127.0.0.1 port %d: it ended after 9 bytes without a separator", link.port);
+    link.separator = "\n";
+    assert_int_equal(run_task(f, read_until_without_memory, &link), 0);
+    assert_string_equal(kolk_error_message(kolk_stream_error(link.stream)), words[0]);
+    peer_writes(&link, "0123456789abcdef");
+    read_until(&link, "\n");
+    assert_string_equal(kolk_error_message(kolk_stream_error(link.stream)), words[1]);
+    assert_int_equal(run_task(f, read_once, &link), 0);
+    peer_writes(&link, "half a li");
+    peer_closes(&link);
+    read_until(&link, "\n");
+    assert_string_equal(kolk_error_message(kolk_stream_error(link.stream)), words[2]);
+    assert_int_equal(kolk_error_status(kolk_stream_error(link.stream)), KOLK_EEOF);
+    assert_record(f, "until=KOLK_ENOMEM until=KOLK_ELIMIT read(0123456789abcdef) until=KOLK_EEOF");
+    close_link(&link);
+}
+
 /* A line of a megabyte is read, if the limit allows it. */
 static void a_large_limit_is_honoured(void **state) {
     struct fixture *f = *state;
@@ -1318,6 +1351,7 @@ int main(int argc, char **argv) {
         RULE(a_separator_that_overlaps_itself_is_found),
         RULE(an_end_before_the_separator_is_told),
         RULE(a_line_beyond_the_limit_is_told),
+        RULE(what_ends_a_search_is_told_in_words),
         RULE(a_large_limit_is_honoured),
         RULE(what_is_written_arrives),
         RULE(a_writer_waits_for_a_slow_peer),

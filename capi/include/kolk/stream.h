@@ -159,7 +159,8 @@ KOLK_API int kolk_stream_write_eof(kolk_stream *self) KOLK_NOEXCEPT;
  */
 KOLK_API int kolk_stream_close(kolk_stream *self) KOLK_NOEXCEPT;
 
-/** The last failure of this stream in words, or NULL. @ref borrowed until the next failure. @threads{loop} @since 0.1 */
+/** The last failure of this stream in words, or NULL. A call that was refused, cancelled or ended by closing is none. @ref
+ * borrowed until the next failure. @threads{loop} @since 0.1 */
 KOLK_API kolk_error *kolk_stream_error(const kolk_stream *self) KOLK_NOEXCEPT;
 
 /**
