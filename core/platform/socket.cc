@@ -174,12 +174,17 @@ int socket_accept(int listener, socket_address &ret_peer) noexcept {
     }
 }
 
-int socket_error(int fd) noexcept {
+int socket_connected(int fd) noexcept {
     int number = 0;
     socklen_t size = sizeof number;
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &number, &size) < 0)
         return -errno;
-    return -number;
+    if (number)
+        return -number;
+    /* The reason is told once. A process that was forked meanwhile may have been told it instead. */
+    socket_address peer;
+    size = sizeof peer.bytes;
+    return getpeername(fd, native(peer), &size) < 0 ? -errno : 0;
 }
 
 int64_t socket_receive(int fd, void *buffer, size_t capacity) noexcept {

@@ -34,8 +34,8 @@ void format_address(const socket_address &address, char *text) noexcept;
                                 uint16_t &ret_port) noexcept;
 [[nodiscard]] int socket_accept(int listener, socket_address &ret_peer) noexcept;
 
-/* What went wrong since this was last asked: 0 or a negated errno. */
-[[nodiscard]] int socket_error(int fd) noexcept;
+/* How connecting ended: 0, or the negated errno of what went wrong; -ENOTCONN where that was told already. */
+[[nodiscard]] int socket_connected(int fd) noexcept;
 
 [[nodiscard]] int64_t socket_receive(int fd, void *buffer, size_t capacity) noexcept;
 [[nodiscard]] int64_t socket_send(int fd, const void *data, size_t length) noexcept; /* raises no SIGPIPE */

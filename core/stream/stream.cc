@@ -285,7 +285,7 @@ int kolk_stream::wait_connected(task &self) noexcept {
     while (!writable)
         if (int status = wait(self, writer, KOLK_EVENT_WRITE); status < 0)
             return status;
-    int number = socket_error(fd);
+    int number = socket_connected(fd);
     return number < 0 ? fail(number, "connect to") : 0;
 }
 

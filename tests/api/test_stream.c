@@ -49,6 +49,28 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
     return real(node, service, hints, ret_list);
 }
 
+/* ---- As if another process, which has the same sockets, asked first how a connect ended ---- */
+
+static int asked_by_another;
+
+int connect(int fd, const struct sockaddr *address, socklen_t length) {
+    int (*real)(int, const struct sockaddr *, socklen_t) =
+        (int (*)(int, const struct sockaddr *, socklen_t))dlsym(RTLD_NEXT, "connect");
+    int status = real(fd, address, length);
+    if (status < 0 && asked_by_another)
+        errno = EINPROGRESS; /* and poll() says at once that it is over */
+    return status;
+}
+
+int getsockopt(int fd, int level, int name, void *value, socklen_t *length) {
+    int (*real)(int, int, int, void *, socklen_t *) =
+        (int (*)(int, int, int, void *, socklen_t *))dlsym(RTLD_NEXT, "getsockopt");
+    int status = real(fd, level, name, value, length);
+    if (asked_by_another && name == SO_ERROR)
+        *(int *)value = 0;
+    return status;
+}
+
 /* ---- A connection between a stream and a plain socket ---- */
 
 struct link {
@@ -283,6 +305,22 @@ static void nobody_listening_is_refused(void **state) {
     struct attempt a = {.host = "127.0.0.1", .port = port};
     assert_int_equal(run_task(f, connect_in_task, &a), KOLK_EREFUSED);
     assert_int_equal(kolk_error_os(a.error), ECONNREFUSED);
+    kolk_error_unref(a.error);
+    close(reserved);
+}
+
+/* The system says only once why: who asks later, as a forked child may, still learns that there is no connection. */
+static void a_refusal_another_process_was_told_of_is_one(void **state) {
+    struct fixture *f = *state;
+    uint16_t port;
+    int reserved = reserve_port(&port);
+    asked_by_another = 1;
+    struct attempt a = {.f = f, .host = "127.0.0.1", .port = port};
+    int status = run_task(f, connect_in_task, &a);
+    asked_by_another = 0;
+    assert_int_equal(status, KOLK_EIO);
+    assert_null(a.stream);
+    assert_int_equal(kolk_error_os(a.error), ENOTCONN);
     kolk_error_unref(a.error);
     close(reserved);
 }
@@ -1321,6 +1359,7 @@ int main(int argc, char **argv) {
         RULE(ipv6_works_where_there_is_any),
         RULE(the_first_address_that_answers_is_taken),
         RULE(nobody_listening_is_refused),
+        RULE(a_refusal_another_process_was_told_of_is_one),
         RULE(an_unknown_name_is_not_found),
         RULE(an_address_without_a_route_is_unreachable),
         RULE(one_that_does_not_answer_times_out),
