@@ -57,12 +57,16 @@ void send_at_once(int fd) noexcept {
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
-int status_of_lookup(int code) noexcept {
+int status_of_lookup(int code, int number) noexcept {
     switch (code) {
+    case EAI_AGAIN: /* no name server has answered */
+        return KOLK_EUNREACH;
     case EAI_MEMORY:
         return KOLK_ENOMEM;
+    case EAI_FAIL:
+        return KOLK_EIO;
     case EAI_SYSTEM:
-        return errno == EMFILE || errno == ENFILE ? int(KOLK_EMFILE) : int(KOLK_EIO);
+        return number == EMFILE || number == ENFILE ? int(KOLK_EMFILE) : int(KOLK_EIO);
     default:
         return KOLK_ENONAME;
     }
@@ -106,15 +110,18 @@ void format_address(const socket_address &address, char *text) noexcept {
     snprintf(text, address_text, "%s port %u", digits, unsigned(port_of(address)));
 }
 
-int lookup_name(const char *host, uint16_t port, int family, socket_address *ret_addresses, int capacity) noexcept {
+int lookup_name(const char *host, uint16_t port, int family, socket_address *ret_addresses, int capacity,
+                lookup_failure &ret_failure) noexcept {
     addrinfo hints = {}, *found;
     hints.ai_family = family == 4 ? AF_INET : family == 6 ? AF_INET6 : AF_UNSPEC;
     hints.ai_socktype = SOCK_STREAM;
     char service[8];
     snprintf(service, sizeof service, "%u", unsigned(port));
     int code = getaddrinfo(host, service, &hints, &found);
-    if (code)
-        return status_of_lookup(code);
+    if (code) {
+        ret_failure = {gai_strerror(code), code == EAI_SYSTEM ? errno : 0};
+        return status_of_lookup(code, ret_failure.os);
+    }
     int count = 0;
     for (addrinfo *one = found; one && count < capacity; one = one->ai_next)
         if (one->ai_addrlen <= sizeof ret_addresses->bytes) {

@@ -23,10 +23,16 @@ constexpr size_t address_text = 64;
 void format_address(const socket_address &address, char *text) noexcept;
 [[nodiscard]] int address_family(const socket_address &address) noexcept; /* 4, 6 */
 
+/* Why a name was not resolved: in the resolver's words, which are static, and the errno where the system failed. */
+struct lookup_failure {
+    const char *why = nullptr;
+    int os = 0;
+};
+
 /* Resolves a name, which may take long: not on a loop's thread. family 4, 6 or 0. How many addresses were written, or a
  * negative status of kolk. */
-[[nodiscard]] int lookup_name(const char *host, uint16_t port, int family, socket_address *ret_addresses,
-                              int capacity) noexcept;
+[[nodiscard]] int lookup_name(const char *host, uint16_t port, int family, socket_address *ret_addresses, int capacity,
+                              lookup_failure &ret_failure) noexcept;
 
 /* A new socket that is connected (0) or connecting (1: writable when that is over). */
 [[nodiscard]] int socket_connect(const socket_address &to, int &ret_fd) noexcept;

@@ -19,7 +19,7 @@ int failed(int status, const connect_request &request, error *cause, error *&ret
     return status;
 }
 
-int find_addresses(task &self, const connect_request &request, addresses &ret_found) noexcept {
+int find_addresses(task &self, const connect_request &request, addresses &ret_found, error *&ret_cause) noexcept {
     loop &on = *self.owner;
     socket_address digits;
     if (parse_address(request.host, request.port, digits)) {
@@ -32,7 +32,7 @@ int find_addresses(task &self, const connect_request &request, addresses &ret_fo
     resolver *names = on.resolver();
     if (!names)
         return KOLK_ENOMEM;
-    return names->resolve(self, request.host, request.port, request.family, ret_found);
+    return names->resolve(self, request.host, request.port, request.family, ret_found, ret_cause);
 }
 
 int connect_one(task &self, const socket_address &to, size_t limit, stream *&ret_stream, error *&ret_cause) noexcept {
@@ -67,10 +67,10 @@ bool out_of_reach(int status) noexcept {
 /* Of several addresses the first that answers; if none does, the reason of the last one that could be tried. */
 int connect_any(task &self, const connect_request &request, stream *&ret_stream, error *&ret_error) noexcept {
     addresses found;
-    int status = find_addresses(self, request, found);
-    if (status < 0)
-        return failed(status, request, nullptr, ret_error);
     error *cause = nullptr;
+    int status = find_addresses(self, request, found, cause);
+    if (status < 0)
+        return failed(status, request, cause, ret_error);
     for (int i = 0; i < found.count; i++) {
         error *why = nullptr;
         int tried = connect_one(self, found.list[i], request.limit, ret_stream, why);

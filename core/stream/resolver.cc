@@ -15,6 +15,7 @@ struct lookup final : job, inbox_item, link<> {
         task *who;
         addresses *found;
         int status = KOLK_EPENDING;
+        lookup_failure failure;
 
         wait(lookup &which, task &self, addresses &found_here) noexcept
             : parking{let_go, "host name"}, of(&which), who(&self), found(&found_here) {
@@ -34,6 +35,7 @@ struct lookup final : job, inbox_item, link<> {
     int family;
     addresses found;
     int status = 0;
+    lookup_failure failure;
     char host[256];
 
     lookup(loop &on, const char *name, uint16_t at, int version) noexcept
@@ -44,7 +46,7 @@ struct lookup final : job, inbox_item, link<> {
 
     static void look_up(job &self) noexcept {
         auto &mine = static_cast<lookup &>(self);
-        mine.status = lookup_name(mine.host, mine.port, mine.family, mine.found.list, addresses::most);
+        mine.status = lookup_name(mine.host, mine.port, mine.family, mine.found.list, addresses::most, mine.failure);
         mine.found.count = mine.status;
         /* A reference of our own: once posted, the lookup may be gone, and its reference with it, while we still ring. */
         loop &on = *mine.to;
@@ -68,6 +70,7 @@ struct lookup final : job, inbox_item, link<> {
         if (wait *ear = mine.ear) {
             *ear->found = mine.found;
             ear->status = mine.status < 0 ? mine.status : 0;
+            ear->failure = mine.failure;
             ear->of = nullptr;
             ear->who->wake();
         }
@@ -119,7 +122,8 @@ void resolver::close() noexcept {
     destroy(memory, this);
 }
 
-int resolver::resolve(task &self, const char *host, uint16_t port, int family, addresses &ret_found) noexcept {
+int resolver::resolve(task &self, const char *host, uint16_t port, int family, addresses &ret_found,
+                      error *&ret_cause) noexcept {
     auto *request = create<lookup>(owner_->memory(), *owner_, host, port, family);
     if (!request)
         return KOLK_ENOMEM;
@@ -130,7 +134,11 @@ int resolver::resolve(task &self, const char *host, uint16_t port, int family, a
     }
     on_their_way_.push_back(*request);
     int parked = self.park(wait);
-    return parked < 0 ? parked : wait.status;
+    if (parked < 0)
+        return parked;
+    if (wait.status < 0 && wait.failure.why)
+        ret_cause = make_error(wait.status, wait.failure.os, nullptr, "look up %s: %s", host, wait.failure.why);
+    return wait.status;
 }
 
 } // namespace kolk

@@ -21,8 +21,10 @@ class resolver {
   public:
     [[nodiscard]] static resolver *make(loop &on) noexcept;
 
-    /* Inside a task: waits until the name is resolved. 0 or a status. A lookup that is no longer waited for ends unseen. */
-    [[nodiscard]] int resolve(task &self, const char *host, uint16_t port, int family, addresses &ret_found) noexcept;
+    /* Inside a task: waits until the name is resolved. 0 or a status, with the resolver's own words where it failed. A lookup
+     * that is no longer waited for ends unseen. */
+    [[nodiscard]] int resolve(task &self, const char *host, uint16_t port, int family, addresses &ret_found,
+                              error *&ret_cause) noexcept;
 
     /* In a forked child: looks up once more what was on its way. 0, KOLK_ENOMEM or KOLK_ELIMIT. */
     [[nodiscard]] int after_fork() noexcept;

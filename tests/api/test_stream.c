@@ -30,6 +30,18 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
         return EAI_NONAME;
     if (node && strcmp(node, "no-memory.test") == 0)
         return EAI_MEMORY;
+    if (node && strcmp(node, "no-server.test") == 0)
+        return EAI_AGAIN;
+    if (node && strcmp(node, "no-answer.test") == 0)
+        return EAI_FAIL;
+    if (node && strcmp(node, "no-descriptor.test") == 0) {
+        errno = EMFILE;
+        return EAI_SYSTEM;
+    }
+    if (node && strcmp(node, "no-file.test") == 0) {
+        errno = ENOENT;
+        return EAI_SYSTEM;
+    }
     if (node && strcmp(node, "slow.test") == 0) {
         nanosleep(&(struct timespec){.tv_nsec = 150 * MS}, NULL);
         return real("127.0.0.1", service, hints, ret_list);
@@ -371,12 +383,29 @@ static void a_slow_name_times_out(void **state) {
     assert_refused(f, (struct attempt){.host = "slow.test", .port = 81, .options = &options}, KOLK_ETIMEDOUT, NULL);
 }
 
-/* A resolver without memory is out of memory, not without the name. */
-static void a_resolver_without_memory_says_so(void **state) {
+/* A resolver that fails is told apart from a name that does not exist, and its own words are the cause. */
+static void a_resolver_that_fails_says_how(void **state) {
     struct fixture *f = *state;
-    struct attempt a = {.host = "no-memory.test", .port = 81};
-    assert_int_equal(run_task(f, connect_in_task, &a), KOLK_ENOMEM);
-    kolk_error_unref(a.error);
+    const struct {
+        const char *host;
+        int expected, code, os;
+    } cases[] = {{"no-such-host.invalid", KOLK_ENONAME, EAI_NONAME, 0},
+                 {"no-server.test", KOLK_EUNREACH, EAI_AGAIN, 0},
+                 {"no-answer.test", KOLK_EIO, EAI_FAIL, 0},
+                 {"no-memory.test", KOLK_ENOMEM, EAI_MEMORY, 0},
+                 {"no-descriptor.test", KOLK_EMFILE, EAI_SYSTEM, EMFILE},
+                 {"no-file.test", KOLK_EIO, EAI_SYSTEM, ENOENT}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct attempt a = {.host = cases[i].host, .port = 81};
+        char expected[128];
+        snprintf(expected, sizeof expected, "look up %s: %s", a.host, gai_strerror(cases[i].code));
+        assert_int_equal(run_task(f, connect_in_task, &a), cases[i].expected);
+        kolk_error *cause = kolk_error_cause(a.error);
+        assert_string_equal(kolk_error_message(cause), expected);
+        assert_int_equal(kolk_error_os(cause), cases[i].os);
+        assert_int_equal(kolk_error_os(a.error), cases[i].os);
+        kolk_error_unref(a.error);
+    }
 }
 
 struct ticker {
@@ -1365,7 +1394,7 @@ int main(int argc, char **argv) {
         RULE(one_that_does_not_answer_times_out),
         RULE(a_limit_below_zero_is_over),
         RULE(a_slow_name_times_out),
-        RULE(a_resolver_without_memory_says_so),
+        RULE(a_resolver_that_fails_says_how),
         RULE(the_loop_goes_on_while_a_name_is_resolved),
         RULE(connecting_can_be_cancelled),
         RULE(a_task_can_be_cancelled_before_it_hears_of_the_answer),
