@@ -48,8 +48,9 @@ typedef struct kolk_server_options {
  * @param options     NULL: all defaults.
  * @param ret_server  Receives the server. @ref owned_by_caller.
  * @param ret_error   Receives the reason when this fails, with host and port; may be NULL. @ref owned_by_caller.
- * @return 0; #KOLK_EADDRINUSE, #KOLK_EADDRNOTAVAIL, #KOLK_EACCESS, #KOLK_EMFILE, #KOLK_EIO; #KOLK_EINVAL, #KOLK_ENOMEM,
- *         #KOLK_ECLOSED, #KOLK_ETHREAD, #KOLK_EFORKED.
+ * @return 0; #KOLK_EADDRINUSE, #KOLK_EADDRNOTAVAIL, #KOLK_EACCESS, #KOLK_EMFILE, #KOLK_EIO; #KOLK_ENOTSUP for an IP version
+ *         that is not there; #KOLK_ELIMIT for a descriptor that the reactor cannot watch, or a stack beyond 1 GiB;
+ *         #KOLK_EINVAL, #KOLK_ENOMEM, #KOLK_ECLOSED, #KOLK_ETHREAD, #KOLK_EFORKED.
  * @threads{loop} @since 0.1
  */
 KOLK_API int kolk_start_server(kolk_loop *loop, kolk_connection_fn fn, void *userdata, kolk_destroy_fn destroy,

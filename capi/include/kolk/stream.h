@@ -39,8 +39,11 @@ typedef struct kolk_connect_options {
  * @param options     NULL: all defaults.
  * @param ret_stream  Receives the stream. @ref owned_by_caller.
  * @param ret_error   Receives the reason when this fails, with host and port; may be NULL. @ref owned_by_caller.
- * @return 0; #KOLK_EREFUSED, #KOLK_ERESET, #KOLK_EUNREACH, #KOLK_ETIMEDOUT, #KOLK_ENONAME, #KOLK_EMFILE, #KOLK_EIO;
- *         #KOLK_ECANCELED; #KOLK_EINVAL, #KOLK_ENOMEM; #KOLK_ENOTASK outside of a task on a stack of its own.
+ * @return 0; #KOLK_EREFUSED, #KOLK_ERESET, #KOLK_ETIMEDOUT, #KOLK_EUNREACH, also when no name server answers, #KOLK_ENONAME,
+ *         #KOLK_EADDRNOTAVAIL, #KOLK_EACCESS, #KOLK_EMFILE, #KOLK_EIO; #KOLK_ENOTSUP for an IP version that is not there;
+ *         #KOLK_ELIMIT for a descriptor that the reactor cannot watch, or when no thread can be started to resolve on;
+ *         #KOLK_ECANCELED; #KOLK_ECLOSED when the loop is closing; #KOLK_EINVAL, #KOLK_ENOMEM; #KOLK_ENOTASK outside of a task
+ *         on a stack of its own.
  * @threads{loop} @since 0.1
  */
 KOLK_API int kolk_open_connection(const char *host, uint16_t port, const kolk_connect_options *options,
