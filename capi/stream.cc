@@ -84,8 +84,8 @@ int kolk_open_connection(const char *host, uint16_t port, const kolk_connect_opt
     connect_request request;
     int status = ret_stream ? check_request(host, port, options, request) : int(KOLK_EINVAL);
     task *self = this_thread.task;
-    if (status == 0 && !(self && parkable_task(*self->owner)))
-        status = KOLK_ENOTASK;
+    if (status == 0)
+        status = self && parkable_task(*self->owner) ? self->owner->check() : int(KOLK_ENOTASK);
     if (status < 0)
         return deliver(static_error(status), ret_error);
     kolk_error *why;

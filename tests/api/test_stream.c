@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -373,6 +374,31 @@ static void a_limit_below_zero_is_over(void **state) {
     kolk_connect_options options = {.size = sizeof options, .timeout_ns = -1};
     assert_refused(f, (struct attempt){.host = "127.0.0.1", .port = port, .options = &options}, KOLK_ETIMEDOUT, NULL);
     close(first);
+    close(listener);
+}
+
+static int connect_in_child(void *userdata, void **ret_result) {
+    struct attempt *a = userdata;
+    (void)ret_result;
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(30);
+        _exit(kolk_open_connection(a->host, a->port, NULL, &a->stream, NULL) == KOLK_EFORKED ? 0 : 1);
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    record(a->f, "%d", status);
+    return 0;
+}
+
+/* In a forked child the loop is the parent's, and so is what it watches. */
+static void a_forked_child_cannot_connect(void **state) {
+    struct fixture *f = *state;
+    uint16_t port;
+    int listener = listen_on_loopback(4, 1, &port);
+    struct attempt a = {.f = f, .host = "127.0.0.1", .port = port};
+    assert_int_equal(run_task(f, connect_in_child, &a), 0);
+    assert_record(f, "0");
     close(listener);
 }
 
@@ -1393,6 +1419,7 @@ int main(int argc, char **argv) {
         RULE(an_address_without_a_route_is_unreachable),
         RULE(one_that_does_not_answer_times_out),
         RULE(a_limit_below_zero_is_over),
+        RULE(a_forked_child_cannot_connect),
         RULE(a_slow_name_times_out),
         RULE(a_resolver_that_fails_says_how),
         RULE(the_loop_goes_on_while_a_name_is_resolved),

@@ -42,8 +42,8 @@ typedef struct kolk_connect_options {
  * @return 0; #KOLK_EREFUSED, #KOLK_ERESET, #KOLK_ETIMEDOUT, #KOLK_EUNREACH, also when no name server answers, #KOLK_ENONAME,
  *         #KOLK_EADDRNOTAVAIL, #KOLK_EACCESS, #KOLK_EMFILE, #KOLK_EIO; #KOLK_ENOTSUP for an IP version that is not there;
  *         #KOLK_ELIMIT for a descriptor that the reactor cannot watch, or when no thread can be started to resolve on;
- *         #KOLK_ECANCELED; #KOLK_ECLOSED when the loop is closing; #KOLK_EINVAL, #KOLK_ENOMEM; #KOLK_ENOTASK outside of a task
- *         on a stack of its own.
+ *         #KOLK_ECANCELED; #KOLK_ECLOSED when the loop is closing; #KOLK_EINVAL, #KOLK_ENOMEM; #KOLK_EFORKED;
+ *         #KOLK_ENOTASK outside of a task on a stack of its own.
  * @threads{loop} @since 0.1
  */
 KOLK_API int kolk_open_connection(const char *host, uint16_t port, const kolk_connect_options *options,
