@@ -39,14 +39,14 @@ void dependent::abandon() noexcept {
 void dependent::loop_closes(resource &held) noexcept { static_cast<dependent &>(held).abandon(); }
 
 bool cancel_source(future &first) noexcept {
-    dependent *asked = nullptr;
+    holder *asked = nullptr;
     bool taken = true;
     for (future *at = &first;;) {
         if (at->kind->cancel != cancel_source) {
             taken = at->cancel();
             break;
         }
-        dependent &one = kind_of(*at).of(*at);
+        auto &one = static_cast<dependent &>(kind_of(*at).of(*at));
         if (one.asked || one.source->done()) {
             one.abandon();
             break;
@@ -57,32 +57,23 @@ bool cancel_source(future &first) noexcept {
         at->ref();
         at = one.source;
     }
-    while (dependent *one = asked) {
+    while (holder *one = asked) {
         asked = one->below;
-        one->asked = false;
+        auto &self = static_cast<dependent &>(*one);
+        self.asked = false;
+        self.cancelling |= taken;
         one->who->unref();
     }
     return taken;
 }
 
-void dispose_dependent(future &first) noexcept {
-    dependent *dying = nullptr;
-    auto bury = [&dying](future &dead) noexcept {
-        if (dead.kind->dispose != dispose_dependent)
-            return dead.kind->dispose(dead);
-        dependent &one = kind_of(dead).of(dead);
-        one.below = dying;
-        dying = &one;
-    };
-    bury(first);
-    while (dependent *one = dying) {
-        dying = one->below;
-        future *source = one->source;
-        if (future *left = kind_of(*one->who).destroy(*one))
-            bury(*left);
-        if (source && --source->refs == 0)
-            bury(*source);
-    }
+void bury_dependent(holder &held, burial &rest) noexcept {
+    auto &self = static_cast<dependent &>(held);
+    future *source = self.source;
+    if (future *left = kind_of(*self.who).destroy(self))
+        rest.add(*left);
+    if (source)
+        rest.unref(*source);
 }
 
 } // namespace kolk

@@ -1,4 +1,5 @@
-/* A future that waits for one other, its source, and ends because of it: what then, catch, follow and shield have in common.
+/* A future that waits for one other, its source, and ends because of it: what then, catch, follow, shield and wait_for have in
+ * common.
  *
  * While it waits it is an item in the source's list and a resource of the loop, and holds a reference to itself, so that a
  * chain whose handles were dropped runs to its end all the same. A result stays the source's, which is kept for it; a source
@@ -8,16 +9,16 @@
  * even lead back to itself, by way of follow; then cancelling ends the one that is met for the second time. */
 #pragma once
 
-#include "core/future/future.hh"
+#include "core/future/burial.hh"
 
 namespace kolk {
 
-struct dependent : ready_item, resource {
-    future *const who;
-    future *source; /* referenced; nullptr when nothing of it is needed any more */
+struct dependent : ready_item, resource, holder {
+    future *source;          /* referenced; nullptr when nothing of it is needed any more */
+    bool cancelling = false; /* its source was asked to end, by way of this */
 
     dependent(future &self, future &of, void (*source_done)(ready_item &, bool) noexcept) noexcept
-        : ready_item(source_done), resource(loop_closes), who(&self), source(&of) {
+        : ready_item(source_done), resource(loop_closes), holder{&self}, source(&of) {
         of.ref();
     }
 
@@ -29,20 +30,16 @@ struct dependent : ready_item, resource {
 
   private:
     friend bool cancel_source(future &first) noexcept;
-    friend void dispose_dependent(future &first) noexcept;
     static void loop_closes(resource &held) noexcept;
 
-    dependent *below = nullptr; /* on a stack of the moment: of those that are being cancelled, or of those that go */
-    bool asked = false;         /* to cancel its source, right now */
+    bool asked = false; /* to cancel its source, right now */
 };
 
-/* The `cancel` and the `dispose` of dependents; what does not pass a request on to its source has another `cancel`. */
+/* The `cancel` and the `bury` of dependents; what does not pass a request on to its source has another `cancel`. */
 bool cancel_source(future &first) noexcept;
-void dispose_dependent(future &first) noexcept;
+void bury_dependent(holder &self, burial &rest) noexcept;
 
-/* Every future whose kind has the `dispose` of dependents is of such a kind. */
-struct dependent_kind : future_kind {
-    dependent &(*of)(future &self) noexcept;
+struct dependent_kind : holder_kind {
     /* Drops what was to be done with the outcome; nullptr: there is nothing. */
     void (*forget)(dependent &self) noexcept;
     /* Gives back the dependent, and with it the future, unless it returns that: it is of another kind now. The source is not

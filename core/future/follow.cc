@@ -12,10 +12,10 @@ struct follower final : dependent_kind, dependent {
     const future_kind *before; /* the kind that `who` was of */
 
     follower(future &self, future &other) noexcept
-        : dependent_kind{{"follow", cancel_source, dispose_dependent, false}, find, nullptr, destroy},
+        : dependent_kind{{{"follow", cancel_source, dispose_holder, false}, find, bury_dependent}, nullptr, destroy},
           dependent(self, other, source_done), before(self.kind) {}
 
-    static dependent &find(future &self) noexcept { return static_cast<follower &>(const_cast<future_kind &>(*self.kind)); }
+    static holder &find(future &self) noexcept { return static_cast<follower &>(const_cast<future_kind &>(*self.kind)); }
 
     static void source_done(ready_item &item, bool) noexcept {
         auto &self = static_cast<follower &>(item);
@@ -44,7 +44,7 @@ int follow(future &self, future &other) noexcept {
 }
 
 bool follows(const future &self) noexcept {
-    return self.kind->dispose == dispose_dependent && static_cast<const dependent_kind &>(*self.kind).of == follower::find;
+    return self.kind->dispose == dispose_holder && static_cast<const holder_kind &>(*self.kind).of == follower::find;
 }
 
 } // namespace kolk

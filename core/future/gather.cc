@@ -1,6 +1,7 @@
 #include "core/future/gather.hh"
 
 #include "core/error.hh"
+#include "core/future/burial.hh"
 
 namespace kolk {
 
@@ -19,7 +20,7 @@ struct member final : ready_item {
 
 /* The members and the array of results lie behind this struct. It lives while somebody refers to it or a member is pending:
  * each pending member holds a reference. */
-struct gathering final : future, resource {
+struct gathering final : future, resource, holder {
     /* Cancelling the members, if it has to wait. */
     struct asking final : ready_item {
         gathering *of;
@@ -39,7 +40,7 @@ struct gathering final : future, resource {
     bool cancelling = false;
 
     gathering(loop &on, size_t how_many, uint32_t flags) noexcept
-        : future(on, kind_of_gathering), resource(let_go), count(how_many), pending(0),
+        : future(on, kind_of_gathering), resource(let_go), holder{this}, count(how_many), pending(0),
           return_errors(flags & KOLK_GATHER_RETURN_ERRORS) {}
 
     member *members() noexcept { return reinterpret_cast<member *>(this + 1); }
@@ -51,7 +52,8 @@ struct gathering final : future, resource {
     bool cancel_members() noexcept;
 
     static void let_go(resource &self) noexcept;
-    static const future_kind kind_of_gathering;
+    static void bury(holder &held, burial &rest) noexcept;
+    static const holder_kind kind_of_gathering;
 };
 
 void member::done(ready_item &item, bool) noexcept {
@@ -117,29 +119,32 @@ void gathering::let_go(resource &self) noexcept {
     mine.unref();
 }
 
-constinit const future_kind gathering::kind_of_gathering = {
-    "gather",
-    [](future &self) noexcept {
-        auto &mine = static_cast<gathering &>(self);
-        mine.cancelling = true;
-        mine.ref();
-        bool any = mine.cancel_members() || mine.pending > 0;
-        mine.unref();
-        return any;
-    },
-    [](future &self) noexcept {
-        auto &mine = static_cast<gathering &>(self);
-        loop &on = *mine.owner;
-        size_t count = mine.count;
-        if (mine.resource::linked())
-            mine.resource::unlink();
-        for (size_t i = 0; i < count; i++)
-            mine.members()[i].what->unref();
-        mine.~gathering();
-        on.objects.give(&mine, size(count));
-        on.object_gone();
-    },
-    false,
+void gathering::bury(holder &held, burial &rest) noexcept {
+    auto &mine = static_cast<gathering &>(held);
+    loop &on = *mine.owner;
+    size_t count = mine.count;
+    if (mine.resource::linked())
+        mine.resource::unlink();
+    for (size_t i = 0; i < count; i++)
+        rest.unref(*mine.members()[i].what);
+    mine.~gathering();
+    on.objects.give(&mine, size(count));
+    on.object_gone();
+}
+
+constinit const holder_kind gathering::kind_of_gathering = {
+    {"gather",
+     [](future &self) noexcept {
+         auto &mine = static_cast<gathering &>(self);
+         mine.cancelling = true;
+         mine.ref();
+         bool any = mine.cancel_members() || mine.pending > 0;
+         mine.unref();
+         return any;
+     },
+     dispose_holder, false},
+    [](future &self) noexcept -> holder & { return static_cast<gathering &>(self); },
+    bury,
 };
 
 } // namespace

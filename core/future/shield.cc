@@ -19,13 +19,14 @@ struct shielded final : future, dependent {
 };
 
 constinit const dependent_kind shielded::kind_of_shield = {
-    {"shield",
-     [](future &self) noexcept {
-         static_cast<shielded &>(self).abandon();
-         return true;
-     },
-     dispose_dependent, false},
-    [](future &self) noexcept -> dependent & { return static_cast<shielded &>(self); },
+    {{"shield",
+      [](future &self) noexcept {
+          static_cast<shielded &>(self).abandon();
+          return true;
+      },
+      dispose_holder, false},
+     [](future &self) noexcept -> holder & { return static_cast<shielded &>(self); },
+     bury_dependent},
     nullptr,
     [](dependent &self) noexcept -> future * {
         dispose_of(static_cast<shielded &>(self));

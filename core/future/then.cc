@@ -30,7 +30,7 @@ struct next_step final : future, dependent {
     static const dependent_kind waits_for_result, waits_for_error, called_with_result, called_with_error;
 };
 
-dependent &find(future &self) noexcept { return static_cast<next_step &>(self); }
+holder &find(future &self) noexcept { return static_cast<next_step &>(self); }
 
 void forget(dependent &self) noexcept { static_cast<next_step &>(self).drop_userdata(); }
 
@@ -45,11 +45,13 @@ bool end(future &self) noexcept {
 }
 
 constinit const dependent_kind next_step::waits_for_result = {
-    {"then", cancel_source, dispose_dependent, false}, find, forget, destroy};
+    {{"then", cancel_source, dispose_holder, false}, find, bury_dependent}, forget, destroy};
 constinit const dependent_kind next_step::waits_for_error = {
-    {"catch", cancel_source, dispose_dependent, false}, find, forget, destroy};
-constinit const dependent_kind next_step::called_with_result = {{"then", end, dispose_dependent, true}, find, forget, destroy};
-constinit const dependent_kind next_step::called_with_error = {{"catch", end, dispose_dependent, true}, find, forget, destroy};
+    {{"catch", cancel_source, dispose_holder, false}, find, bury_dependent}, forget, destroy};
+constinit const dependent_kind next_step::called_with_result = {
+    {{"then", end, dispose_holder, true}, find, bury_dependent}, forget, destroy};
+constinit const dependent_kind next_step::called_with_error = {
+    {{"catch", end, dispose_holder, true}, find, bury_dependent}, forget, destroy};
 
 void next_step::source_done(ready_item &item, bool closing) noexcept {
     auto &self = static_cast<next_step &>(item);

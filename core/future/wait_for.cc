@@ -1,74 +1,54 @@
 #include "core/future/wait_for.hh"
 
 #include "core/error.hh"
+#include "core/future/dependent.hh"
 #include "core/task/sleep.hh"
 
 namespace kolk {
 
 namespace {
 
-/* Waits for another future, and for a timer. Whatever ends it first, it is done only when the other future is: nothing is left
- * running behind the caller's back. It lives while somebody refers to it or the other future is pending. */
-struct limited final : future, timer_node, resource {
-    struct watch final : ready_item {
-        limited *of;
-        explicit watch(limited &self) noexcept : ready_item(inner_done), of(&self) {}
-    };
-
-    future *inner; /* referenced */
-    watch inner_watch;
+/* Waits for its source, and for a timer. Whatever ends it first, it is done only when the source is: nothing is left running
+ * behind the caller's back. A request to cancel outranks the time. */
+struct limited final : future, dependent, timer_node {
     bool expired = false;
-    bool cancelling = false; /* asked to, which outranks the time */
 
     explicit limited(future &what) noexcept
-        : future(*what.owner, kind_of_limited), timer_node(time_is_up), resource(let_go), inner(&what), inner_watch(*this) {
-        what.ref();
-    }
+        : future(*what.owner, kind_of_limited), dependent(*this, what, source_done), timer_node(time_is_up) {}
 
     static void time_is_up(ready_item &item, bool closing) noexcept {
-        auto &self = static_cast<limited &>(item);
+        auto &self = static_cast<limited &>(static_cast<timer_node &>(item));
         if (closing)
             return;
         self.expired = true;
-        self.inner->cancel();
+        self.source->cancel();
     }
 
-    static void inner_done(ready_item &item, bool) noexcept {
-        limited &self = *static_cast<watch &>(item).of;
+    static void source_done(ready_item &item, bool) noexcept {
+        auto &self = static_cast<limited &>(static_cast<dependent &>(item));
         self.owner->stop_timer(self);
-        self.resource::unlink();
-        if (self.expired && !self.cancelling && self.inner->state == outcome::cancelled)
+        if (self.expired && !self.cancelling && self.source->state == outcome::cancelled)
             self.fail(static_error(KOLK_ETIMEDOUT));
         else
-            self.finish_like(*self.inner);
-        self.unref();
+            self.finish_like(*self.source);
+        self.leave();
     }
 
-    static void let_go(resource &held) noexcept {
-        auto &self = static_cast<limited &>(held);
-        self.owner->stop_timer(self);
-        if (self.inner_watch.linked())
-            self.inner_watch.unlink();
-        self.unref();
-    }
-
-    static const future_kind kind_of_limited;
+    static const dependent_kind kind_of_limited;
 };
 
-constinit const future_kind limited::kind_of_limited = {
-    "wait_for",
-    [](future &self) noexcept {
+constinit const dependent_kind limited::kind_of_limited = {
+    {{"wait_for", cancel_source, dispose_holder, false},
+     [](future &self) noexcept -> holder & { return static_cast<limited &>(self); },
+     bury_dependent},
+    [](dependent &self) noexcept {
         auto &mine = static_cast<limited &>(self);
-        mine.cancelling = mine.inner->cancel();
-        return mine.cancelling;
+        mine.owner->stop_timer(mine);
     },
-    [](future &self) noexcept {
-        auto &mine = static_cast<limited &>(self);
-        future *inner = mine.inner;
-        dispose_of(mine);
-        inner->unref();
+    [](dependent &self) noexcept -> future * {
+        dispose_of(static_cast<limited &>(self));
+        return nullptr;
     },
-    false,
 };
 
 /* The limit of a task that waits itself, on its stack. */
@@ -88,7 +68,7 @@ struct time_limit final : timer_node {
 } // namespace
 
 future *limit_behind(const ready_item &item) noexcept {
-    return item.run == limited::inner_done ? static_cast<const limited::watch &>(item).of : nullptr;
+    return item.run == limited::source_done ? static_cast<const dependent &>(item).who : nullptr;
 }
 
 int wait_for(task &self, future &what, int64_t timeout) noexcept {
@@ -114,9 +94,7 @@ int wait_for_async(future &what, int64_t timeout, future *&ret_future) noexcept 
     auto *made = on.objects.create<limited>(what);
     if (!made)
         return KOLK_ENOMEM;
-    made->ref(); /* until the inner one is done */
-    on.resources.push_back(*made);
-    what.add_waiter(made->inner_watch);
+    made->begin();
     if (timeout <= 0 && !what.done()) {
         made->expired = true;
         what.cancel();

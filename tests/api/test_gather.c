@@ -311,6 +311,36 @@ static void cancelling_a_deep_nest_takes_little_stack(void **state) {
         kolk_future_unref(nest[i]);
 }
 
+static int drop_future(void *userdata, void **ret_result) {
+    (void)ret_result;
+    kolk_future_unref(userdata);
+    return 0;
+}
+
+/* Dropping the outermost of many lets go of them all, from a task with little stack, whatever lies between. */
+static void dropping_a_deep_nest_takes_little_stack(void **state) {
+    struct fixture *f = *state;
+    const kolk_task_options little = {.size = sizeof little, .stack_size = 16384};
+    kolk_task *task = NULL;
+    kolk_future *innermost = new_future(f), *outermost = kolk_future_ref(innermost);
+    for (int i = 0; i < 4000; i++) {
+        kolk_future *next = NULL;
+        if (i % 3 < 2)
+            next = gather(f, &outermost, 1, 0);
+        else
+            assert_int_equal(kolk_wait_for_async(outermost, KOLK_NEVER, &next), 0);
+        kolk_future_unref(outermost);
+        outermost = next;
+    }
+    kolk_future_set_result(innermost, word(f, "tea"), unsay);
+    kolk_future_unref(innermost);
+    drive_until(f, outermost);
+    assert_record(f, "");
+    assert_int_equal(kolk_create_task(f->loop, drop_future, outermost, NULL, &little, &task), 0);
+    assert_int_equal(join(f, task), 0);
+    assert_record(f, "~tea");
+}
+
 /* NULL and futures of other loops cannot be gathered, and nothing is half gathered then. */
 static void what_cannot_be_gathered_is_refused(void **state) {
     struct fixture *f = *state;
@@ -347,6 +377,7 @@ int main(int argc, char **argv) {
         RULE(a_thousand_futures_are_gathered),
         RULE(gatherings_nest),
         RULE(cancelling_a_deep_nest_takes_little_stack),
+        RULE(dropping_a_deep_nest_takes_little_stack),
         RULE(what_cannot_be_gathered_is_refused),
     };
     return run_matrix("gather", rules, COUNT(rules));

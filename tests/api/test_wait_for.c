@@ -150,6 +150,58 @@ static void cancelling_the_wait_cancels_the_future(void **state) {
     kolk_future_unref(future);
 }
 
+/* As long as the wait is not done itself it can be cancelled, even when what it waits for has just ended. */
+static void a_wait_for_what_is_done_can_be_cancelled(void **state) {
+    struct fixture *f = *state;
+    kolk_future *future = new_future(f);
+    kolk_future *limited = wait_for(f, future, 10 * SECOND);
+    kolk_future_set_result(future, "tea", NULL);
+    assert_int_equal(kolk_future_done(limited), 0);
+    assert_int_equal(kolk_future_cancel(limited), 1);
+    assert_int_equal(kolk_future_cancelled(limited), 1);
+    assert_int_equal(kolk_future_cancel(limited), 0);
+    drive_during(f, MS);
+    kolk_future_unref(limited);
+    kolk_future_unref(future);
+}
+
+/* When the loop is closed, a wait is cancelled, and what it waits for is left alone. */
+static void closing_the_loop_cancels_the_wait(void **state) {
+    struct fixture *f = *state;
+    kolk_future *future = new_future(f);
+    kolk_future *limited = wait_for(f, future, 10 * SECOND);
+    assert_int_equal(kolk_loop_close(f->loop), 0);
+    assert_int_equal(kolk_future_cancelled(limited), 1);
+    assert_int_equal(kolk_future_done(future), 0);
+    kolk_future_unref(limited);
+    kolk_future_unref(future);
+}
+
+static int cancel_future(void *userdata, void **ret_result) {
+    (void)ret_result;
+    return kolk_future_cancel(userdata) == 1 ? 0 : KOLK_EALREADY;
+}
+
+/* A task with little stack can cancel a chain of any length. */
+static void cancelling_a_long_chain_takes_little_stack(void **state) {
+    struct fixture *f = *state;
+    const kolk_task_options little = {.size = sizeof little, .stack_size = 16384};
+    kolk_task *task = NULL;
+    kolk_future *first = new_future(f), *last = kolk_future_ref(first);
+    for (int i = 0; i < 2000; i++) {
+        kolk_future *next = wait_for(f, last, i % 2 ? 10 * SECOND : KOLK_NEVER);
+        kolk_future_unref(last);
+        last = next;
+    }
+    assert_int_equal(kolk_create_task(f->loop, cancel_future, last, NULL, &little, &task), 0);
+    assert_int_equal(join(f, task), 0);
+    assert_int_equal(kolk_future_cancelled(first), 1);
+    drive_until(f, last);
+    assert_int_equal(kolk_future_cancelled(last), 1);
+    kolk_future_unref(first);
+    kolk_future_unref(last);
+}
+
 /* When the result is there, the timer is gone with it: the loop has nothing more to wait for. */
 static void no_timer_is_left_behind(void **state) {
     struct fixture *f = *state;
@@ -291,6 +343,9 @@ int main(int argc, char **argv) {
         RULE(without_time_only_what_is_done_counts),
         RULE(without_a_limit_nothing_is_cancelled),
         RULE(cancelling_the_wait_cancels_the_future),
+        RULE(a_wait_for_what_is_done_can_be_cancelled),
+        RULE(closing_the_loop_cancels_the_wait),
+        RULE(cancelling_a_long_chain_takes_little_stack),
         RULE(no_timer_is_left_behind),
         RULE(the_result_lives_as_long_as_the_wait),
         RULE(a_dropped_wait_does_no_harm),

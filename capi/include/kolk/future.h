@@ -234,9 +234,10 @@ KOLK_API int kolk_gather(kolk_loop *loop, kolk_future *const *futures, size_t co
 
 /**
  * A future with the outcome of @p future, or #KOLK_ETIMEDOUT if that takes longer than @p timeout_ns. On timeout, and when the
- * returned future is cancelled, @p future is cancelled, and the returned one is done when @p future is.
+ * returned future is cancelled, @p future is cancelled, and the returned one is done when @p future is; if @p future is done
+ * already, cancelling ends the returned one by itself. Closing the loop does, too.
  *
- * @param future      @ref borrowed: referenced until it is done and the returned future is gone.
+ * @param future      @ref borrowed: referenced until it has failed or the returned future is gone, for a result stays its own.
  * @param timeout_ns  Nanoseconds from now; 0 or less: it must be done already. #KOLK_NEVER: no limit.
  * @param ret_future  Receives the future. @ref owned_by_caller.
  * @return 0; #KOLK_EINVAL, #KOLK_ENOMEM, #KOLK_ECLOSED, #KOLK_ETHREAD, #KOLK_EFORKED.
