@@ -38,6 +38,7 @@ int kolk_loop::after_fork() noexcept {
     if (status < 0)
         return status;
     posts_.after_fork();
+    hook_.after_fork();
     native_thread_ = &this_thread;
     forks_ = fork_count();
     thread_ = open_for_ = accepts_from_ = thread;

@@ -29,6 +29,8 @@ class plan_hook {
         if (listening())
             armed_.exchange(true, std::memory_order_seq_cst);
     }
+    /* In a forked child, where whoever was inside of the hook is not there. */
+    void after_fork() noexcept { tellers_.store(0, std::memory_order_relaxed); }
     void disarm() noexcept { armed_.store(false, std::memory_order_relaxed); }
 
     /* Any thread, any signal handler. */

@@ -906,6 +906,56 @@ static void in_the_process_that_made_it_nothing_has_to_be_done(void **state) {
     assert_int_equal(kolk_loop_after_fork(f->loop), KOLK_ECLOSED);
 }
 
+struct held_hook {
+    kolk_loop *loop;
+    int pair[2];
+    int inside;
+};
+
+static void stay_in_hook(void *userdata) {
+    struct held_hook *hook = userdata;
+    char byte;
+    __atomic_store_n(&hook->inside, 1, __ATOMIC_RELEASE);
+    while (read(hook->pair[0], &byte, 1) < 0)
+        usleep(1000);
+}
+
+static void *post_one(void *userdata) {
+    struct held_hook *hook = userdata;
+    if (kolk_loop_call_soon_threadsafe(hook->loop, nothing, NULL, NULL) != 0)
+        abort();
+    return NULL;
+}
+
+/* A thread that was inside the hook at the moment of the fork is not in the child, which does not wait for it to leave. */
+static void a_child_does_not_wait_for_the_hook(void **state) {
+    struct fixture *f = *state;
+    if (!MAY_FORK)
+        skip();
+    struct held_hook hook = {.loop = f->loop};
+    pthread_t thread;
+    open_pair(hook.pair);
+    assert_int_equal(kolk_loop_set_plan_hook(f->loop, stay_in_hook, &hook, NULL), 0);
+    prepare(f);
+    assert_int_equal(pthread_create(&thread, NULL, post_one, &hook), 0);
+    while (!__atomic_load_n(&hook.inside, __ATOMIC_ACQUIRE))
+        usleep(1000);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(20);
+        if (kolk_loop_after_fork(f->loop) != 0)
+            _exit(NOT_TAKEN_OVER);
+        _exit(kolk_loop_close(f->loop) == 0 ? CHILD_IS_FINE : NOT_WORKING);
+    }
+    int status = child > 0 ? exit_status(child) : -1;
+    assert_int_equal(write(hook.pair[1], "x", 1), 1);
+    pthread_join(thread, NULL);
+    assert_int_equal(kolk_loop_set_plan_hook(f->loop, NULL, NULL, NULL), 0);
+    close_pair(hook.pair);
+    assert_int_equal(status, CHILD_IS_FINE);
+}
+
 /* ---- Threads ---- */
 
 struct asked {
@@ -1088,6 +1138,7 @@ int main(int argc, char **argv) {
         RULE(nobody_need_keep_the_future_of_an_orderly_end),
         RULE(closing_ends_an_orderly_end),
         RULE_IN_REAL_TIME(a_child_takes_the_loop_over),
+        RULE(a_child_does_not_wait_for_the_hook),
         RULE(in_the_process_that_made_it_nothing_has_to_be_done),
         RULE(another_thread_is_refused),
     };
