@@ -60,6 +60,8 @@ int kolk_thread_future::make(const allocator &from, uint64_t driving_thread, kol
 }
 
 bool kolk_thread_future::wanted() noexcept {
+    if (check_process() < 0)
+        return false;
     if (refs_.load(std::memory_order_acquire) > 1)
         return true;
     locked held(lock_);
@@ -82,6 +84,8 @@ int kolk_thread_future::set_running() noexcept {
 }
 
 bool kolk_thread_future::settle(outcome how, void *what, kolk_destroy_fn destroy) noexcept {
+    if (check_process() < 0)
+        return false;
     list<thread_listener, thread_listener> told;
     {
         locked held(lock_);
@@ -177,11 +181,15 @@ bool kolk_thread_future::listen(thread_listener &who) noexcept {
 }
 
 bool kolk_thread_future::unlisten(thread_listener &who) noexcept {
-    locked held(lock_);
-    if (done())
-        return false;
-    who.unlink();
-    return true;
+    bool shared = check_process() == 0; /* in a forked child only one thread comes here */
+    if (shared)
+        lock_.lock();
+    bool in_time = !done();
+    if (in_time)
+        who.unlink();
+    if (shared)
+        lock_.unlock();
+    return in_time;
 }
 
 int kolk_thread_future::add_callback(kolk_thread_future_fn fn, void *userdata, kolk_destroy_fn destroy) noexcept {

@@ -42,7 +42,8 @@ struct kolk_thread_future final {
     [[nodiscard]] static int make(const kolk::allocator &from, uint64_t driving_thread,
                                   kolk_thread_future *&ret_future) noexcept;
 
-    /* In a forked child the lock may be held by a thread that is not there. */
+    /* In a forked child the lock may be held by a thread that is not there. A loop that goes on in the child leaves a future of
+     * the parent's as it is: there, without the lock, nobody wants it, and it takes no outcome. */
     [[nodiscard]] int check_process() const noexcept { return forks_ == kolk::fork_count() ? 0 : int(KOLK_EFORKED); }
 
     void ref() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }

@@ -11,6 +11,8 @@ thread_news::thread_news(loop &to, thread_future &about, told_fn told, void *ear
 int thread_news::listen(loop &to, thread_future &about, told_fn told, void *ear, thread_news *&ret_news) noexcept {
     if (about.done())
         return KOLK_EALREADY;
+    if (about.check_process() < 0)
+        return 0;
     auto *made = create<thread_news>(to.memory(), to, about, told, ear);
     if (!made)
         return KOLK_ENOMEM;

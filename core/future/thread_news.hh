@@ -17,7 +17,8 @@ class thread_news final : thread_listener, inbox_item {
 
     thread_news(loop &to, thread_future &about, told_fn told, void *ear) noexcept;
 
-    /* The loop's thread. 0; KOLK_ENOMEM; KOLK_EALREADY when the future is done. Then nobody is told. */
+    /* The loop's thread. 0; KOLK_ENOMEM; KOLK_EALREADY when the future is done. Then nobody is told. In a forked child there is
+     * no news of a future of the parent's: 0, and ret_news stays as it was. */
     [[nodiscard]] static int listen(loop &to, thread_future &about, told_fn told, void *ear, thread_news *&ret_news) noexcept;
 
     /* The loop's thread: nobody is told any more. Needed also if the loop has closed meanwhile. */

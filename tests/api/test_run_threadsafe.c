@@ -2,6 +2,17 @@
 #include "support/thread_futures.h"
 
 #include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef __has_feature
+#define __has_feature(x) 0
+#endif
+#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
+enum { MAY_FORK = 0 }; /* The thread sanitizer has no threads in a forked child. */
+#else
+enum { MAY_FORK = 1 };
+#endif
 
 /* ---- A thread waits for a task ---- */
 
@@ -505,6 +516,90 @@ static void many_threads_run_tasks_at_once(void **state) {
     }
 }
 
+/* ---- In a forked child ---- */
+
+struct inheritance {
+    struct fixture *f;
+    kolk_future *gate;
+    kolk_thread_future *run, *source;
+    kolk_future *wrapped;
+    int looking, over;
+};
+
+static int pass_the_gate(void *userdata, void **ret_result) {
+    struct inheritance *self = userdata;
+    int status = kolk_await(self->gate, NULL);
+    record(self->f, "passed");
+    *ret_result = word(self->f, "result");
+    return status;
+}
+
+static void *look_until_over(void *userdata) {
+    struct inheritance *self = userdata;
+    while (!__atomic_load_n(&self->over, __ATOMIC_RELAXED)) {
+        kolk_thread_future_running(self->run);
+        kolk_thread_future_running(self->source);
+        __atomic_store_n(&self->looking, 1, __ATOMIC_RELAXED);
+    }
+    return NULL;
+}
+
+static int has_ended(void *userdata) {
+    struct inheritance *self = userdata;
+    return strcmp(self->f->record, "passed ~result") == 0;
+}
+
+/* The task goes on, and a result that nobody can ask for here is destroyed. */
+static int go_on_in_child(struct inheritance *self) {
+    alarm(20);
+    if (kolk_loop_after_fork(self->f->loop) != 0)
+        return 1;
+    if (kolk_future_cancel(self->wrapped) != 1 || !kolk_future_cancelled(self->wrapped))
+        return 2;
+    kolk_future_set_result(self->gate, NULL, NULL);
+    drive_for(self->f, has_ended, self);
+    kolk_future_unref(self->wrapped);
+    return 0;
+}
+
+/* Whatever a thread does with a future at the moment of the fork, a child goes on with the tasks and futures on its loop. */
+static void a_child_goes_on_while_others_look(void **state) {
+    struct fixture *f = *state;
+    if (!MAY_FORK)
+        skip();
+    struct inheritance self = {.f = f, .gate = new_future(f), .source = thread_future_of(f)};
+    const kolk_task_options options = {.size = sizeof options, .destroy_result = unsay};
+    self.wrapped = wrap(f, self.source);
+    assert_int_equal(kolk_run_threadsafe(f->loop, pass_the_gate, &self, NULL, &options, &self.run), 0);
+    drive_during(f, MS);
+    pthread_t thread = start_thread(look_until_over, &self);
+    while (!__atomic_load_n(&self.looking, __ATOMIC_RELAXED))
+        pause_ms(1);
+    fflush(NULL);
+    int status = 0;
+    for (int i = 0; i < 8 && status == 0; i++) {
+        pid_t child = fork();
+        if (child == 0)
+            _exit(go_on_in_child(&self));
+        if (waitpid(child, &status, 0) != child)
+            status = -1;
+    }
+    __atomic_store_n(&self.over, 1, __ATOMIC_RELAXED);
+    pthread_join(thread, NULL);
+    assert_int_equal(status, 0);
+    assert_record(f, "");
+    kolk_future_set_result(self.gate, NULL, NULL);
+    assert_int_equal(kolk_future_cancel(self.wrapped), 1);
+    drive_during(f, MS);
+    assert_record(f, "passed");
+    assert_int_equal(kolk_thread_future_result(self.run, 0, NULL), 0);
+    kolk_thread_future_unref(self.run);
+    kolk_thread_future_unref(self.source);
+    assert_record(f, "passed ~result");
+    kolk_future_unref(self.wrapped);
+    kolk_future_unref(self.gate);
+}
+
 /* ---- Without memory, and with what wraps the future ---- */
 
 struct scarce {
@@ -621,6 +716,7 @@ int main(int argc, char **argv) {
         RULE(a_task_that_cannot_be_made_leaves_the_reason),
         RULE(a_task_awaits_a_task_of_another_loop),
         RULE(many_threads_run_tasks_at_once),
+        RULE(a_child_goes_on_while_others_look),
         RULE(every_allocation_may_fail),
         RULE(ending_takes_no_memory),
     };

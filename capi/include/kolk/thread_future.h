@@ -187,7 +187,8 @@ KOLK_API int kolk_wrap_thread_future(kolk_loop *loop, kolk_thread_future *thread
  * Cancelling the returned future ends it at once, and has the task cancelled on the loop's thread, or not made. When the loop
  * is closed first, the returned future is cancelled, or ends as the task does that was cancelled for it: whoever blocks on it
  * goes on. Dropping it cancels nothing; if nobody has it or a callback on it when the task fails, the loop's exception handler
- * is told. A task that cannot be made leaves the reason as its error.
+ * is told. A task that cannot be made leaves the reason as its error. In a forked child that goes on with the loop the task
+ * goes on for nobody: its result is destroyed there, and its error is told to the loop's exception handler.
  *
  * The caller holds a reference to the loop, or knows by other means that it still exists. The returned future may outlive the
  * loop, but not what the userdata of the loop's allocator points to, where its memory is from.
