@@ -68,6 +68,7 @@ queue_entry::queue_entry(completion_queue &where, future &which, uint64_t known_
 void queue_entry::arrive(ready_item &item, bool) noexcept {
     auto &self = static_cast<queue_entry &>(item);
     self.link<entry_tag>::unlink();
+    self.order = self.of->arrivals++;
     self.of->offer(self, false);
 }
 
@@ -136,10 +137,15 @@ void kolk_completion_queue::offer(queue_entry &one, bool again) noexcept {
         first->who->wake();
         return;
     }
-    if (again)
+    if (again) {
+        ready_queue before; /* given back as well */
+        while (!arrived.empty() && static_cast<queue_entry &>(arrived.first()).order < one.order)
+            before.push_back(arrived.take_first());
         arrived.push_front(one);
-    else
+        arrived.prepend(before);
+    } else {
         arrived.push_back(one);
+    }
     while (arrival_future *waiting = futures.pop_front())
         waiting->finish(nullptr, nullptr);
 }

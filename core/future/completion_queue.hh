@@ -3,7 +3,7 @@
  * A future that finishes arrives through the loop, as at a callback: so those that were done when they were added stand in
  * line with those that have just finished. What has arrived goes to the first task that waits, or else lies ready to be taken;
  * so while a task waits nothing lies ready, and nobody who comes later can overtake it. A completion that was handed over is in
- * the queue until the task takes it; one that is cancelled before that gives it back to the front. */
+ * the queue until the task takes it; one that is cancelled before that gives it back, to its place among the arrived. */
 #pragma once
 
 #include "core/task/task.hh"
@@ -22,6 +22,7 @@ struct queue_entry final : ready_item, link<entry_tag> {
     ::kolk_completion_queue *of;
     future *what; /* referenced */
     uint64_t tag;
+    uint64_t order = 0; /* of arrival */
 
     queue_entry(::kolk_completion_queue &where, future &which, uint64_t known_as) noexcept;
     static void arrive(ready_item &item, bool closing) noexcept;
@@ -31,6 +32,7 @@ struct queue_entry final : ready_item, link<entry_tag> {
 
 struct kolk_completion_queue final : kolk::counted, kolk::resource {
     size_t count = 0; /* entries, handed over ones included */
+    uint64_t arrivals = 0;
     kolk::list<kolk::queue_entry, kolk::entry_tag> on_the_way;
     kolk::ready_queue arrived;
     kolk::list<kolk::next_wait, kolk::arrival_tag> tasks;        /* that wait */

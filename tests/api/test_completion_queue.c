@@ -361,6 +361,33 @@ static void what_was_handed_to_a_cancelled_task_is_not_lost(void **state) {
     }
 }
 
+static void cancel_both(kolk_future *future, void *userdata) {
+    struct cancelling *both = userdata;
+    cancel_task(future, &both[0]);
+    cancel_task(future, &both[1]);
+}
+
+/* What several cancelled tasks give back stands in the order in which it finished, before what came later. */
+static void what_is_given_back_keeps_its_order(void **state) {
+    struct fixture *f = *state;
+    kolk_completion_queue *queue = new_queue(f);
+    kolk_future *futures[3];
+    add_new(f, queue, futures, COUNT(futures));
+    struct taker a = {.f = f, .queue = queue, .name = "a", .timeout_ns = KOLK_NEVER}, b = a;
+    b.name = "b";
+    struct cancelling both[] = {{f, spawn_with(f, take, &a)}, {f, spawn_with(f, take, &b)}};
+    drive_during(f, MS);
+    assert_int_equal(kolk_future_add_done_callback(futures[2], cancel_both, both, NULL), 0);
+    for (size_t i = 0; i < COUNT(futures); i++)
+        kolk_future_set_result(futures[i], "tea", NULL);
+    assert_int_equal(join(f, both[0].task), KOLK_ECANCELED);
+    assert_int_equal(join(f, both[1].task), KOLK_ECANCELED);
+    record_done(f, queue);
+    assert_record(f, "cancel cancel a:KOLK_ECANCELED b:KOLK_ECANCELED 1 2 3");
+    drop_futures(futures, COUNT(futures));
+    kolk_completion_queue_unref(queue);
+}
+
 /* Outside of a task nobody can wait. */
 static void outside_of_a_task_nobody_can_wait(void **state) {
     struct fixture *f = *state;
@@ -641,6 +668,7 @@ int main(int argc, char **argv) {
         RULE(without_time_only_what_is_there_is_taken),
         RULE(a_cancelled_task_takes_nothing),
         RULE(what_was_handed_to_a_cancelled_task_is_not_lost),
+        RULE(what_is_given_back_keeps_its_order),
         RULE(outside_of_a_task_nobody_can_wait),
         RULE(a_waiting_task_keeps_the_queue),
         RULE(the_next_future_says_that_there_is_something),
