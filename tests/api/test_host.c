@@ -12,15 +12,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#ifndef __has_feature
-#define __has_feature(x) 0
-#endif
-#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
-enum { MAY_FORK = 0 }; /* The thread sanitizer allows no threads in a forked child. */
-#else
-enum { MAY_FORK = 1 };
-#endif
-
 static void nothing(void *userdata) { (void)userdata; }
 
 static kolk_plan prepare(struct fixture *f) {

@@ -5,15 +5,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#ifndef __has_feature
-#define __has_feature(x) 0
-#endif
-#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
-enum { MAY_FORK = 0 }; /* The thread sanitizer has no threads in a forked child. */
-#else
-enum { MAY_FORK = 1 };
-#endif
-
 /* ---- A thread waits for a task ---- */
 
 struct job {
