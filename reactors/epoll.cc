@@ -159,6 +159,7 @@ const kolk_reactor_ops epoll_reactor = {
     .submit = nullptr,
     .cancel = nullptr,
     .now = nullptr,
+    .stay = nullptr,
 };
 
 } // namespace

@@ -3,7 +3,11 @@
  * libevent calls back; a reactor fills an array. So the callbacks only queue their descriptor, and `collect` takes it from the
  * queue. On a base of the program, running it also runs the program's own callbacks; a wait ends after them, because they may
  * have given kolk something to do. While the program itself runs its base, what becomes ready gathers in the queue, kolk is
- * notified, and `collect` hands it out without running the base a second time.
+ * notified, and `collect` hands it out without running the base a second time. A base does not tell whether it runs. So during
+ * a stay of kolk's as a guest only a wait runs it; otherwise its time tells, if it keeps one, and then its refusal.
+ *
+ * After a stay all events are taken back and released, because not even that can be done when the base is gone. They are made
+ * anew when the base is needed again.
  *
  * libevent sleeps on after a signal and has no way to say that there was one. */
 #include <kolk/reactor.h>
@@ -23,11 +27,12 @@ namespace {
 constexpr uint32_t readable = KOLK_EVENT_READ, writable = KOLK_EVENT_WRITE, hung_up = KOLK_EVENT_HANGUP;
 
 struct slot {
-    event *io; /* NULL: not watched */
+    event *io; /* NULL: not watched, or the base has nothing of ours now */
     uint64_t token;
-    uint32_t ready; /* for what, since it was last collected */
-    bool queued;    /* may outlast the watch: then `ready` is 0, and the queue skips it */
-    int next;       /* in the queue */
+    uint32_t events; /* watched for */
+    uint32_t ready;  /* for what, since it was last collected */
+    bool queued;     /* may outlast the watch: then `ready` is 0, and the queue skips it */
+    int next;        /* in the queue */
 };
 
 struct libevent_state {
@@ -36,8 +41,10 @@ struct libevent_state {
     bool ours;                      /* the base; otherwise the program's */
     bool timer_fired;               /* since it was last started */
     bool collecting;                /* we run the base; otherwise the program does */
+    bool away;                      /* after a stay: the base has nothing of ours, and may be gone */
+    bool host_runs;                 /* a stay, in which the program runs its base */
     pid_t process;                  /* where the base's kernel objects were made */
-    event *timer;                   /* ends a wait */
+    event *timer;                   /* ends a wait; NULL while away */
     slot *slots;                    /* by descriptor */
     uint32_t capacity;              /* of slots */
     int first, last;                /* the queue of descriptors that are ready; first is -1 when there are none */
@@ -81,7 +88,9 @@ void forget(slot *gone) noexcept {
 void release_events(libevent_state *self) noexcept {
     for (uint32_t fd = 0; fd < self->capacity; fd++)
         forget(&self->slots[fd]);
-    event_free(self->timer);
+    if (self->timer)
+        event_free(self->timer);
+    self->timer = nullptr;
     if (self->ours)
         event_base_free(self->base);
 }
@@ -90,7 +99,8 @@ void libevent_close(void *state) noexcept {
     auto *self = static_cast<libevent_state *>(state);
     if (!self)
         return;
-    leave_parent(self);
+    if (!self->away)
+        leave_parent(self);
     release_events(self);
     if (self->slots)
         self->allocator->release(self->allocator->userdata, self->slots, self->capacity * sizeof(slot));
@@ -113,6 +123,8 @@ event_base *new_base() noexcept {
  * of our own is replaced. kolk watches everything again. */
 int libevent_after_fork(void *state) noexcept {
     auto *self = static_cast<libevent_state *>(state);
+    if (self->away)
+        return 0;
     if (!self->ours || self->process == getpid())
         return leave_parent(self);
     event_base *base = new_base();
@@ -141,7 +153,13 @@ int libevent_open(const kolk_reactor_config *config, void **ret_state) noexcept 
     event_base *base = config->host ? static_cast<event_base *>(config->host) : new_base();
     event *timer = base ? event_new(base, -1, 0, on_timer, self) : nullptr;
     int number = timer ? 0 : errno ? errno : ENOMEM;
-    *self = {from, base, !config->host, false, false, getpid(), timer, nullptr, 0, -1, -1, nullptr, nullptr};
+    *self = {};
+    self->allocator = from;
+    self->base = base;
+    self->ours = !config->host;
+    self->process = getpid();
+    self->timer = timer;
+    self->first = self->last = -1;
     if (config->size >= offsetof(kolk_reactor_config, notify_userdata) + sizeof(config->notify_userdata)) {
         self->notify = config->notify;
         self->notify_userdata = config->notify_userdata;
@@ -173,18 +191,14 @@ bool reserve(libevent_state *self, uint32_t count) noexcept {
     return true;
 }
 
-int libevent_watch(void *state, int fd, uint32_t events, uint64_t token) noexcept {
-    auto *self = static_cast<libevent_state *>(state);
-    /* Removed also when it only changes: that makes libevent tell the kernel of a new file behind a known number. */
-    if (fd >= 0 && uint32_t(fd) < self->capacity)
-        forget(&self->slots[fd]);
-    if (!events)
-        return 0;
+int listen(libevent_state *self, int fd) noexcept {
+    slot &watched = self->slots[fd];
     if (fcntl(fd, F_GETFD) < 0) /* libevent would write about it to stderr */
         return -errno;
     int reading = event_base_get_features(self->base) & EV_FEATURE_EARLY_CLOSE ? EV_READ | EV_CLOSED : EV_READ;
-    int wanted = (events & KOLK_EVENT_READ ? reading : 0) | (events & KOLK_EVENT_WRITE ? EV_WRITE : 0) | EV_PERSIST;
-    event *io = reserve(self, uint32_t(fd) + 1) ? event_new(self->base, fd, short(wanted), on_ready, self) : nullptr;
+    int wanted =
+        (watched.events & KOLK_EVENT_READ ? reading : 0) | (watched.events & KOLK_EVENT_WRITE ? EV_WRITE : 0) | EV_PERSIST;
+    event *io = event_new(self->base, fd, short(wanted), on_ready, self);
     if (!io)
         return -ENOMEM;
     errno = 0;
@@ -193,15 +207,70 @@ int libevent_watch(void *state, int fd, uint32_t events, uint64_t token) noexcep
         event_free(io);
         return -number;
     }
-    self->slots[fd].io = io;
-    self->slots[fd].token = token;
+    watched.io = io;
     return 0;
+}
+
+int libevent_watch(void *state, int fd, uint32_t events, uint64_t token) noexcept {
+    auto *self = static_cast<libevent_state *>(state);
+    /* Removed also when it only changes: that makes libevent tell the kernel of a new file behind a known number. */
+    if (fd >= 0 && uint32_t(fd) < self->capacity) {
+        forget(&self->slots[fd]);
+        self->slots[fd].events = 0;
+    }
+    if (!events)
+        return 0;
+    if (fcntl(fd, F_GETFD) < 0)
+        return -errno;
+    if (!reserve(self, uint32_t(fd) + 1))
+        return -ENOMEM;
+    self->slots[fd].events = events;
+    self->slots[fd].token = token;
+    int status = self->away ? 0 : listen(self, fd);
+    if (status < 0)
+        self->slots[fd].events = 0;
+    return status;
+}
+
+void leave_base(libevent_state *self) noexcept {
+    if (!self->away)
+        leave_parent(self);
+    release_events(self);
+    self->away = true;
+    self->host_runs = false;
+}
+
+/* What was closed meanwhile cannot become ready any more. */
+int come_back(libevent_state *self) noexcept {
+    int status = leave_parent(self);
+    self->timer = status == 0 ? event_new(self->base, -1, 0, on_timer, self) : nullptr;
+    if (status == 0 && !self->timer)
+        status = -ENOMEM;
+    self->away = false;
+    for (uint32_t fd = 0; status == 0 && fd < self->capacity; fd++)
+        if (self->slots[fd].events && (status = listen(self, int(fd))) == -EBADF)
+            status = 0;
+    if (status < 0)
+        leave_base(self);
+    return status;
+}
+
+int libevent_stay(void *state, uint32_t who) noexcept {
+    auto *self = static_cast<libevent_state *>(state);
+    if (self->ours)
+        return 0;
+    if (who == KOLK_STAY_OVER) {
+        leave_base(self);
+        return 0;
+    }
+    int status = self->away ? come_back(self) : 0;
+    self->host_runs = status == 0 && who == KOLK_STAY_HOST_RUNS;
+    return status;
 }
 
 /* Only a loop that is running keeps a cached time, and only then does that time stand still. */
 bool is_running(event_base *base) noexcept {
     timeval cached, now, again;
-    event_base_update_cache_time(base);
     event_base_gettimeofday_cached(base, &cached);
     do
         gettimeofday(&now, nullptr);
@@ -226,17 +295,24 @@ int run(libevent_state *self, int flags) noexcept {
     self->collecting = true;
     int status = event_base_loop(self->base, EVLOOP_ONCE | flags);
     self->collecting = false;
-    return status;
+    return status >= 0 ? 0 : self->ours ? -EIO : -EBUSY;
 }
 
 int libevent_wait(void *state, int64_t timeout_ns) noexcept {
     auto *self = static_cast<libevent_state *>(state);
     if (anything_ready(self))
         return 1;
+    if (self->away)
+        if (int status = come_back(self); status < 0)
+            return status;
+    if (timeout_ns == 0 && self->host_runs)
+        return 0;
     if (!self->ours && is_running(self->base))
         return timeout_ns ? -EBUSY : 0;
-    if (timeout_ns == 0) /* ONCE: NONBLOCK alone goes on for as long as anything is readable */
-        return run(self, EVLOOP_NONBLOCK) < 0 ? -EIO : anything_ready(self);
+    if (timeout_ns == 0) { /* ONCE: NONBLOCK alone goes on for as long as anything is readable */
+        int status = run(self, EVLOOP_NONBLOCK);
+        return status < 0 && self->ours ? status : anything_ready(self);
+    }
     int64_t start = now(), left = timeout_ns;
     do {
         int64_t us = left / 1000 + (left % 1000 != 0);
@@ -245,9 +321,11 @@ int libevent_wait(void *state, int64_t timeout_ns) noexcept {
         if (timeout_ns > 0 && event_add(self->timer, &rounded_up) < 0)
             return -ENOMEM;
         int status = run(self, EVLOOP_NO_EXIT_ON_EMPTY);
+        if (self->away) /* a callback of the program's ended the stay */
+            break;
         event_del(self->timer);
         if (status < 0)
-            return -EIO;
+            return status;
         left = timeout_ns - (now() - start);
     } while (self->timer_fired && left > 0 && !anything_ready(self)); /* the program's base may have a coarse clock */
     return anything_ready(self);
@@ -269,7 +347,7 @@ const kolk_reactor_ops libevent_reactor = {
     .size = sizeof(kolk_reactor_ops),
     .abi = KOLK_REACTOR_ABI,
     .name = "libevent",
-    .caps = KOLK_REACTOR_WAIT | KOLK_REACTOR_AFTER_FORK | KOLK_REACTOR_HOSTED,
+    .caps = KOLK_REACTOR_WAIT | KOLK_REACTOR_AFTER_FORK | KOLK_REACTOR_HOSTED | KOLK_REACTOR_STAY,
     .open = libevent_open,
     .close = libevent_close,
     .watch = libevent_watch,
@@ -280,6 +358,7 @@ const kolk_reactor_ops libevent_reactor = {
     .submit = nullptr,
     .cancel = nullptr,
     .now = nullptr,
+    .stay = libevent_stay,
 };
 
 } // namespace

@@ -169,6 +169,7 @@ const kolk_reactor_ops poll_reactor = {
     .submit = nullptr,
     .cancel = nullptr,
     .now = nullptr,
+    .stay = nullptr,
 };
 
 } // namespace

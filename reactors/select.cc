@@ -138,6 +138,7 @@ const kolk_reactor_ops select_reactor = {
     .submit = nullptr,
     .cancel = nullptr,
     .now = nullptr,
+    .stay = nullptr,
 };
 
 } // namespace

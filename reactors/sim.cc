@@ -206,6 +206,7 @@ const kolk_reactor_ops sim_reactor = {
     .submit = nullptr,
     .cancel = nullptr,
     .now = sim_now,
+    .stay = nullptr,
 };
 
 } // namespace

@@ -63,6 +63,8 @@ int kolk_guest::arrive() noexcept {
         status = start_thread();
     } else if (way_ == KOLK_GUEST_REACTOR && &owner->selector().ops() == &host_reactor) {
         status = host_reactor_bind(owner->selector().state(), ops_, userdata_);
+    } else if (way_ == KOLK_GUEST_REACTOR) {
+        status = owner->selector().stay(KOLK_STAY_HOST_RUNS);
     }
     if (status < 0)
         return status;
@@ -96,6 +98,8 @@ void kolk_guest::leave() noexcept {
             host_reactor_unbind(owner->selector().state());
         tell_deadline(INT64_MAX);
     }
+    if (owner->on_host())
+        owner->selector().stay(KOLK_STAY_OVER);
     owner->set_guest(nullptr);
     if (turns_ == 0)
         finish_stay();

@@ -179,6 +179,7 @@ constinit const kolk_reactor_ops host_reactor = {
     .submit = nullptr,
     .cancel = nullptr,
     .now = nullptr,
+    .stay = nullptr,
 };
 
 } // namespace kolk

@@ -318,6 +318,7 @@ int kolk_loop::run(const kolk_future *until) noexcept {
         return KOLK_EBUSY;
     int status = 0;
     {
+        own_run by_itself(*this);
         turns scope(*this);
         if (until)
             until_ = &until->state;
@@ -353,6 +354,7 @@ int kolk_loop::run_once() noexcept {
         return KOLK_EBUSY;
     int result;
     {
+        own_run by_itself(*this);
         turns scope(*this);
         result = look(time_to_sleep());
         hook_enter();

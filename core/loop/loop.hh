@@ -326,6 +326,7 @@ struct kolk_loop final {
 
     class turns;
     class inner_turns;
+    class own_run;
 
     /* What a turn touches. */
     uint64_t open_for_, accepts_from_; /* the token of the loop's thread, while it may be used so */

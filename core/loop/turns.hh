@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/coroutine/coroutine.hh"
+#include "core/guest/guest.hh"
 #include "core/loop/loop.hh"
 
 /* The scope in which turns are run: what this thread runs is put back when it is left. Inside, no task is current: one that
@@ -42,6 +43,23 @@ class kolk_loop::turns {
     kolk::thread_state outer_;
     bool inside_, within_turn_; /* another scope of this loop's; a turn, of any */
     kolk::fiber this_stack_;
+};
+
+/* Around the turns of a loop that is not turned by a host: a reactor on a loop of the program then runs that. */
+class kolk_loop::own_run {
+  public:
+    explicit own_run(kolk_loop &of) noexcept : of_(&of) { tell(false); }
+    ~own_run() { tell(true); }
+    own_run(const own_run &) = delete;
+    own_run &operator=(const own_run &) = delete;
+
+  private:
+    void tell(bool over) noexcept {
+        if (of_->on_host_ && of_->guest_) [[unlikely]]
+            of_->selector_.stay(over && of_->guest_->way() == KOLK_GUEST_REACTOR ? KOLK_STAY_HOST_RUNS : KOLK_STAY_KOLK_RUNS);
+    }
+
+    kolk_loop *of_;
 };
 
 /* Around a scope of turns that are run from inside a turn: what belongs to the outer one is put back. What that had not run yet

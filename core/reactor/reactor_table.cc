@@ -24,6 +24,7 @@ constexpr member members[] = {
     {KOLK_REACTOR_SUBMIT, offsetof(kolk_reactor_ops, submit), "submit"},
     {KOLK_REACTOR_SUBMIT, offsetof(kolk_reactor_ops, cancel), "cancel"},
     {KOLK_REACTOR_CLOCK, offsetof(kolk_reactor_ops, now), "now"},
+    {KOLK_REACTOR_STAY, offsetof(kolk_reactor_ops, stay), "stay"},
 };
 
 constexpr uint32_t required_size = offsetof(kolk_reactor_ops, collect) + sizeof(kolk_reactor_ops::collect);

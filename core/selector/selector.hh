@@ -54,6 +54,12 @@ struct kolk_selector final {
     [[nodiscard]] int wait(int64_t timeout_ns) noexcept;
     [[nodiscard]] int get_fd() noexcept;
 
+    /* For a reactor on a loop of the program: who runs that, KOLK_STAY_…. */
+    int stay(uint32_t who) noexcept {
+        int status = ops_->caps & KOLK_REACTOR_STAY ? ops_->stay(state_, who) : 0;
+        return status < 0 ? failed(-status) : 0;
+    }
+
     /* For a reactor that cannot be used while another thread waits on it: called before each use, to end that wait, and after
      * it. nullptr: no such thread. */
     void set_waiter(void (*call_back)(void *), void (*dismiss)(void *), void *userdata) noexcept {

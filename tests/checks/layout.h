@@ -39,7 +39,7 @@ MEMBER(kolk_reactor_config, host, 16);
 MEMBER(kolk_reactor_config, notify, 24);
 MEMBER(kolk_reactor_config, notify_userdata, 32);
 
-SIZE(kolk_reactor_ops, 104);
+SIZE(kolk_reactor_ops, 112);
 MEMBER(kolk_reactor_ops, size, 0);
 MEMBER(kolk_reactor_ops, abi, 4);
 MEMBER(kolk_reactor_ops, name, 8);
@@ -54,6 +54,7 @@ MEMBER(kolk_reactor_ops, after_fork, 72);
 MEMBER(kolk_reactor_ops, submit, 80);
 MEMBER(kolk_reactor_ops, cancel, 88);
 MEMBER(kolk_reactor_ops, now, 96);
+MEMBER(kolk_reactor_ops, stay, 104);
 
 SIZE(kolk_loop_options, 56);
 MEMBER(kolk_loop_options, size, 0);

@@ -201,6 +201,198 @@ static void a_number_is_used_again(void **state) {
     end(&f);
 }
 
+/* ---- the reactor "libevent" on the base itself ---- */
+
+static const kolk_reactor_ops *reactor(void) {
+    static const kolk_reactor_ops *ops;
+    char path[4096];
+    if (ops == NULL && kolk_reactor_find("libevent", &ops, NULL) < 0) {
+        snprintf(path, sizeof path, "%s/kolk-reactor-libevent.so", getenv("KOLK_TEST_MODULES"));
+        if (access(path, F_OK) < 0)
+            skip();
+        assert_int_equal(kolk_reactor_load(path, &ops, NULL), 0);
+    }
+    return ops;
+}
+
+/* With a base that is given, or one that is made. */
+static void begin_on(struct fixture *f, struct event_base *base) {
+    memset(f, 0, sizeof *f);
+    f->base = base != NULL ? base : event_base_new();
+    const kolk_loop_options options = {.size = sizeof options, .reactor_ops = reactor(), .host = f->base};
+    complaints = 0;
+    event_set_log_callback(on_complaint);
+    f->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    assert_int_equal(kolk_loop_new(&options, &f->loop, NULL), 0);
+    assert_int_equal(kolk_libevent_attach(f->loop, f->base, NULL, &f->guest, NULL), 0);
+    assert_int_equal(kolk_guest_way(f->guest), KOLK_GUEST_REACTOR);
+}
+
+static void ask_for_everything(struct fixture *f) {
+    f->due = kolk_loop_time(f->loop) + 10 * MS;
+    assert_int_equal(kolk_loop_call_at(f->loop, f->due, on_timer, f, NULL, NULL), 0);
+    assert_int_equal(kolk_loop_add_reader(f->loop, f->fd, on_readable, f, NULL), 0);
+    assert_int_equal(kolk_loop_call_soon_threadsafe(f->loop, on_post, f, NULL), 0);
+}
+
+/* Nothing of it tells whether it runs. */
+static void a_base_that_remembers_no_time_is_a_host_like_others(void **state) {
+    (void)state;
+    struct event_config *config = event_config_new();
+    assert_int_equal(event_config_set_flag(config, EVENT_BASE_FLAG_NO_CACHE_TIME), 0);
+    struct fixture f;
+    begin_on(&f, event_base_new_with_config(config));
+    event_config_free(config);
+    ask_for_everything(&f);
+    for (int i = 0; i < 100 && (f.timers == 0 || f.reads == 0 || f.posts == 0); i++)
+        assert_int_equal(event_base_loop(f.base, EVLOOP_ONCE), 0);
+    assert_int_equal(f.timers + f.reads + f.posts, 3);
+    assert_false(f.early);
+    end(&f);
+}
+
+static void detaching_takes_the_events_of_the_reactor_as_well(void **state) {
+    (void)state;
+    struct fixture f;
+    begin_on(&f, NULL);
+    ask_for_everything(&f);
+    assert_int_equal(kolk_guest_detach(f.guest), 0);
+    assert_int_equal(events_of(f.base), 0);
+
+    /* What is asked for meanwhile, and what was, is there in the next stay. */
+    int other = eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC);
+    assert_int_equal(kolk_loop_add_reader(f.loop, other, on_readable, &f, NULL), 0);
+    assert_int_equal(kolk_loop_remove_reader(f.loop, other), 1);
+    assert_int_equal(events_of(f.base), 0);
+    kolk_guest_unref(f.guest);
+    assert_int_equal(kolk_libevent_attach(f.loop, f.base, NULL, &f.guest, NULL), 0);
+    assert_int_equal(event_base_dispatch(f.base), 0);
+    assert_int_equal(f.timers + f.reads + f.posts, 3);
+    end(&f);
+    close(other);
+}
+
+static void on_last_timer(void *userdata) {
+    struct fixture *f = userdata;
+    on_timer(f);
+    kolk_loop_stop(f->loop);
+}
+
+static void after_a_stay_the_loop_may_run_by_itself(void **state) {
+    (void)state;
+    struct fixture f;
+    begin_on(&f, NULL);
+    ask_for_everything(&f);
+    assert_int_equal(kolk_loop_call_later(f.loop, 40 * MS, on_last_timer, &f, NULL, NULL), 0);
+    assert_int_equal(kolk_guest_detach(f.guest), 0);
+    assert_int_equal(kolk_loop_run_forever(f.loop), 0);
+    assert_int_equal(f.timers, 2);
+    assert_true(f.reads > 0);
+    assert_int_equal(f.posts, 1);
+    end(&f);
+}
+
+static void after_a_stay_the_base_may_go_first(void **state) {
+    (void)state;
+    struct fixture f;
+    begin_on(&f, NULL);
+    ask_for_everything(&f);
+    assert_int_equal(kolk_guest_detach(f.guest), 0);
+    event_base_free(f.base);
+    assert_int_equal(kolk_loop_remove_reader(f.loop, f.fd), 1);
+    kolk_guest_unref(f.guest);
+    assert_int_equal(kolk_loop_close(f.loop), 0);
+    kolk_loop_unref(f.loop);
+    assert_int_equal(complaints, 0);
+    close(f.fd);
+}
+
+static void on_event_of_the_program(evutil_socket_t fd, short what, void *userdata) {
+    (void)fd;
+    (void)what;
+    ++*(int *)userdata;
+}
+
+static void a_turn_from_outside_runs_nothing_of_the_base(void **state) {
+    (void)state;
+    struct fixture f;
+    const struct timeval at_once = {0, 0};
+    int calls = 0;
+    begin_on(&f, NULL);
+    struct event *theirs = event_new(f.base, -1, 0, on_event_of_the_program, &calls);
+    assert_int_equal(event_add(theirs, &at_once), 0);
+    assert_int_equal(kolk_loop_call_soon(f.loop, on_post, &f, NULL, NULL), 0);
+    assert_int_equal(kolk_guest_turn(f.guest), 1);
+    assert_int_equal(f.posts, 1);
+    assert_int_equal(calls, 0);
+    for (int i = 0; i < 3 && calls == 0; i++)
+        assert_int_equal(event_base_loop(f.base, EVLOOP_ONCE), 0);
+    assert_int_equal(calls, 1);
+    event_free(theirs);
+    end(&f);
+}
+
+static void note_time_around_a_turn(evutil_socket_t fd, short what, void *userdata) {
+    (void)fd;
+    (void)what;
+    struct fixture *f = userdata;
+    struct timeval before, after;
+    event_base_gettimeofday_cached(f->base, &before);
+    usleep(20000); /* Five ticks of a coarse clock. */
+    f->posts = kolk_guest_turn(f->guest);
+    event_base_gettimeofday_cached(f->base, &after);
+    f->early = evutil_timercmp(&before, &after, !=);
+    event_base_loopbreak(f->base);
+}
+
+/* Neither in a stay as its reactor, nor where the program only calls now and then. */
+static void a_turn_leaves_the_time_of_the_base_alone(void **state) {
+    (void)state;
+    static const struct timeval soon = {0, 1000};
+    for (uint32_t way = KOLK_GUEST_FRAME; way <= KOLK_GUEST_REACTOR; way += KOLK_GUEST_REACTOR - KOLK_GUEST_FRAME) {
+        struct fixture f;
+        const kolk_guest_options options = {.size = sizeof options, .way = way};
+        begin_on(&f, NULL);
+        assert_int_equal(kolk_guest_detach(f.guest), 0);
+        kolk_guest_unref(f.guest);
+        assert_int_equal(kolk_libevent_attach(f.loop, f.base, &options, &f.guest, NULL), 0);
+        struct event *theirs = event_new(f.base, -1, 0, note_time_around_a_turn, &f);
+        assert_int_equal(event_add(theirs, &soon), 0);
+        assert_int_equal(event_base_dispatch(f.base), 0);
+        assert_true(f.posts >= 0);
+        assert_false(f.early);
+        event_free(theirs);
+        end(&f);
+    }
+}
+
+struct busy {
+    struct fixture *f;
+    int turns;
+};
+
+static void go_on_until_it_was_read(void *userdata) {
+    struct busy *busy = userdata;
+    if (busy->f->reads > 0 || ++busy->turns == 1000000)
+        kolk_loop_stop(busy->f->loop);
+    else
+        kolk_loop_call_soon(busy->f->loop, go_on_until_it_was_read, busy, NULL, NULL);
+}
+
+/* Then nobody but kolk looks at the base. */
+static void a_guest_that_is_run_by_itself_looks_at_the_base(void **state) {
+    (void)state;
+    struct fixture f;
+    struct busy busy = {.f = &f};
+    begin_on(&f, NULL);
+    assert_int_equal(kolk_loop_add_reader(f.loop, f.fd, on_readable, &f, NULL), 0);
+    assert_int_equal(kolk_loop_call_soon(f.loop, go_on_until_it_was_read, &busy, NULL, NULL), 0);
+    eventfd_write(f.fd, 1);
+    assert_int_equal(kolk_loop_run_forever(f.loop), 0);
+    assert_int_equal(f.reads, 1);
+    end(&f);
+}
+
 static void needs_a_base(void **state) {
     (void)state;
     kolk_loop *loop = NULL;
@@ -223,6 +415,13 @@ int main(void) {
         cmocka_unit_test(leaves_the_base_empty),
         cmocka_unit_test(says_nothing_about_bad_descriptors),
         cmocka_unit_test(a_number_is_used_again),
+        cmocka_unit_test(a_base_that_remembers_no_time_is_a_host_like_others),
+        cmocka_unit_test(detaching_takes_the_events_of_the_reactor_as_well),
+        cmocka_unit_test(after_a_stay_the_loop_may_run_by_itself),
+        cmocka_unit_test(after_a_stay_the_base_may_go_first),
+        cmocka_unit_test(a_turn_from_outside_runs_nothing_of_the_base),
+        cmocka_unit_test(a_turn_leaves_the_time_of_the_base_alone),
+        cmocka_unit_test(a_guest_that_is_run_by_itself_looks_at_the_base),
         cmocka_unit_test(needs_a_base),
     };
     return cmocka_run_group_tests_name("libevent", tests, NULL, NULL);

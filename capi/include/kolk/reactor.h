@@ -47,6 +47,16 @@ enum {
 #define KOLK_REACTOR_SUBMIT (UINT64_C(1) << 5)     /**< Has `submit` and `cancel`. */
 #define KOLK_REACTOR_CLOCK (UINT64_C(1) << 6)      /**< Has `now`: time is what the reactor says. */
 #define KOLK_REACTOR_HOSTED (UINT64_C(1) << 7)     /**< Rides on a loop of the program, if the config's `host` is one. */
+#define KOLK_REACTOR_STAY (UINT64_C(1) << 8)       /**< Has `stay`. For #KOLK_REACTOR_HOSTED. */
+
+/** What a reactor that rides on a loop of the program is told of it by `stay`. */
+enum {
+    /** The guest has left. Nothing is registered with the program's loop, which is not touched again before the next call of
+     * `collect`, `wait` or `stay`; what is watched is kept. */
+    KOLK_STAY_OVER = 0,
+    KOLK_STAY_HOST_RUNS = 1, /**< The program runs its loop, and kolk is a guest: `collect` without a timeout never runs it. */
+    KOLK_STAY_KOLK_RUNS = 2  /**< kolk does, as it does when `stay` was never called. */
+};
 
 /** One descriptor that is ready. */
 typedef struct kolk_ready {
@@ -119,6 +129,9 @@ typedef struct kolk_reactor_ops {
     /** The time in nanoseconds, which never goes back, for a loop without a clock of its own. Timeouts count in it. Any thread,
      * until `close`. */
     int64_t (*now)(void *state);
+
+    /** Who runs the program's loop from now on: KOLK_STAY_…. Only a change from #KOLK_STAY_OVER can fail. */
+    int (*stay)(void *state, uint32_t who);
 } kolk_reactor_ops;
 
 /**

@@ -23,8 +23,12 @@ struct event_base;
  * While it does, the base has events, so that event_base_dispatch() does not return for want of them: end it with
  * event_base_loopexit(). A base without locks (libevent's evthread) is good enough, also for #KOLK_GUEST_THREAD.
  *
+ * For a loop on the reactor "libevent" with this base: the end of the stay takes that reactor's events out of the base, too.
+ * When the loop is then run by itself, they are there again until it is closed. In #KOLK_GUEST_FRAME a turn outside of
+ * event_base_loop() runs what is ready in the base, the program's callbacks included; in #KOLK_GUEST_REACTOR no turn does.
+ *
  * @param loop       The loop. It belongs to the thread that runs @p base. When it is on the reactor "libevent" with a base of
- * the program's, that is this one.
+ * the program's, that is this one: nobody notices another one, which has kolk's timer then and none of its descriptors.
  * @param base       @ref borrowed until the stay ends: kolk_guest_detach() or kolk_loop_close() come before event_base_free(),
  * and before anything else is done to the loop after the base went away.
  * @param options    As in kolk_guest_new(). NULL: all defaults.
