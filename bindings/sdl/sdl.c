@@ -14,6 +14,7 @@
 struct adapter {
     uintptr_t id;
     SDL_threadID thread; /* The loop's, where events are taken. */
+    _Atomic int pushed;  /* An event that was not handled yet. */
     kolk_guest *guest;   /* Borrowed: the loop keeps it during its stay. NULL until kolk_guest_new() has returned. */
     struct adapter *next;
 };
@@ -36,11 +37,38 @@ static int fail(int status, const char *message, kolk_error **ret_error) {
 
 /* ---- what the guest asks of the host ---- */
 
+static int is_of(const struct adapter *self, const SDL_Event *event) {
+    return is_ours(event) && (uintptr_t)event->user.data1 == self->id;
+}
+
+struct search {
+    const struct adapter *adapter;
+    int found;
+};
+
+/* Looks at an event, and keeps it in SDL's queue. */
+static int SDLCALL look_at(void *userdata, SDL_Event *event) {
+    struct search *search = userdata;
+    search->found |= is_of(search->adapter, event);
+    return 1;
+}
+
+/* The program may take turns before it takes the event, as a game does in each frame; and it may have flushed its queue. */
+static int is_in_queue(const struct adapter *self) {
+    struct search search = {.adapter = self};
+    SDL_FilterEvents(look_at, &search);
+    return search.found;
+}
+
 static int post(void *userdata) {
-    const struct adapter *self = userdata;
+    struct adapter *self = userdata;
     SDL_Event event = {.user = {.type = event_type, .data1 = (void *)self->id, .data2 = &signature}};
+    if (self->pushed && is_in_queue(self))
+        return 0;
+    self->pushed = 1; // Before: who handles it may be faster.
     if (SDL_PushEvent(&event) == 1)
         return 0;
+    self->pushed = 0;
     // The queue is full, SDL has been quit, or a filter of the program's said no. SDL keeps what went wrong in memory of this
     // thread, and knows nothing of the end of threads that it did not make.
     if (SDL_ThreadID() != self->thread)
@@ -49,10 +77,7 @@ static int post(void *userdata) {
 }
 
 /* Keeps an event in SDL's queue, unless it is the one of the adapter that leaves. */
-static int SDLCALL is_not_of(void *userdata, SDL_Event *event) {
-    const struct adapter *self = userdata;
-    return !is_ours(event) || (uintptr_t)event->user.data1 != self->id;
-}
+static int SDLCALL is_not_of(void *userdata, SDL_Event *event) { return !is_of(userdata, event); }
 
 /* The guest has left: its thread has ended, and nobody posts any more. */
 static void leave(void *userdata) {
@@ -136,28 +161,32 @@ int kolk_sdl_attach(kolk_loop *loop, const kolk_guest_options *options, kolk_gue
 
 /* ---- events ---- */
 
-/* Finds whom an event is for: 1, or 0 when the guest has left. */
-static int find(uintptr_t id, struct adapter *ret_adapter) {
+/* Finds whom an event is for, and notes that it was handled: 1, 0 when the guest has left, or that this is the wrong thread. */
+static int find(uintptr_t id, kolk_guest **ret_guest) {
+    int status = 0;
     pthread_mutex_lock(&lock);
-    const struct adapter *at = adapters;
+    struct adapter *at = adapters;
     while (at != NULL && at->id != id)
         at = at->next;
     if (at != NULL)
-        *ret_adapter = *at;
+        status = at->thread == SDL_ThreadID() ? 1 : KOLK_ETHREAD;
+    if (status == 1) {
+        *ret_guest = at->guest;
+        at->pushed = 0;
+    }
     pthread_mutex_unlock(&lock);
-    return at != NULL;
+    return status;
 }
 
 int kolk_sdl_handle_event(const SDL_Event *event) {
-    struct adapter adapter;
+    kolk_guest *guest;
     if (event == NULL)
         return KOLK_EINVAL;
     if (event_type == 0 || !is_ours(event))
         return 0;
-    if (!find((uintptr_t)event->user.data1, &adapter))
-        return 1;
-    if (adapter.thread != SDL_ThreadID())
-        return KOLK_ETHREAD;
-    int status = kolk_guest_turn(adapter.guest); // From here on the adapter may be gone.
+    int status = find((uintptr_t)event->user.data1, &guest);
+    if (status <= 0)
+        return status < 0 ? status : 1;
+    status = kolk_guest_turn(guest); // From here on the adapter may be gone.
     return status < 0 ? status : 1;
 }

@@ -219,6 +219,55 @@ static void events_belong_to_the_thread_of_the_loop(void **state) {
     finish(guest);
 }
 
+static void again_and_again(void *userdata) {
+    struct fixture *f = userdata;
+    (void)kolk_loop_call_soon(f->loop, again_and_again, f, NULL, NULL);
+}
+
+/* As in a game that is loading, and draws frames but takes no events. */
+static void turns_beside_the_events_push_no_second_one(void **state) {
+    struct fixture *f = *state;
+    SDL_Event events[8];
+    start_sdl();
+    kolk_guest *guest = attach(f->loop, &by_thread);
+    again_and_again(f);
+    for (int i = 0; i < 5; i++)
+        assert_true(kolk_guest_turn(guest) > 0);
+    assert_int_equal(SDL_PeepEvents(events, 8, SDL_PEEKEVENT, SDL_USEREVENT, SDL_LASTEVENT), 1);
+    for (int i = 0; i < 5; i++) {
+        SDL_Event event = next_event();
+        assert_int_equal(kolk_sdl_handle_event(&event), 1);
+    }
+    finish(guest);
+}
+
+static int SDLCALL let_all_pass(void *userdata, SDL_Event *event) {
+    (void)userdata;
+    (void)event;
+    return 1;
+}
+
+/* SDL tells nobody what it threw away. */
+static void after_a_flush_one_turn_is_enough(void **state) {
+    struct fixture *f = *state;
+    int calls = 0;
+    start_sdl();
+    kolk_guest *guest = attach(f->loop, &by_thread);
+    for (int by_filter = 0; by_filter <= 1; by_filter++) {
+        assert_int_equal(kolk_loop_call_soon(f->loop, count, &calls, NULL, NULL), 0);
+        if (by_filter)
+            SDL_SetEventFilter(let_all_pass, NULL);
+        else
+            SDL_FlushEvents(SDL_FIRSTEVENT, SDL_LASTEVENT);
+        assert_int_equal(SDL_HasEvents(SDL_USEREVENT, SDL_LASTEVENT), SDL_FALSE);
+        assert_int_equal(kolk_loop_call_later(f->loop, 20 * MS, count, &calls, NULL, NULL), 0);
+        assert_true(kolk_guest_turn(guest) > 0);
+        handle_until(&calls, 2 + 2 * by_filter);
+    }
+    SDL_SetEventFilter(NULL, NULL);
+    finish(guest);
+}
+
 /* ---- a queue that says no ---- */
 
 /* Refuses what is kolk's, as long as *userdata is more than 0. */
@@ -279,6 +328,8 @@ int main(int argc, char **argv) {
         RULE(a_guest_may_leave_in_its_own_event),
         RULE(each_event_is_for_its_own_guest),
         RULE(events_belong_to_the_thread_of_the_loop),
+        RULE(turns_beside_the_events_push_no_second_one),
+        RULE(after_a_flush_one_turn_is_enough),
         RULE(what_a_filter_refuses_is_pushed_again),
         RULE(what_a_full_queue_refuses_is_pushed_again),
     };

@@ -7,7 +7,7 @@
  * kolk_sdl_handle_event() on each event that it gets.
  *
  * SDL has one queue of events per process, and one thread that takes from it: that is the loop's thread. What wakes it is an
- * event of a type of kolk's own, one at a time for each guest.
+ * event of a type of kolk's own. No second one is pushed for a guest while one is in the queue.
  */
 #ifndef KOLK_SDL_H
 #define KOLK_SDL_H
@@ -27,7 +27,13 @@ extern "C" {
  *
  * A filter or watch that the program has set for events (SDL_SetEventFilter(), SDL_AddEventWatch()) is called on the guest's
  * thread, too, and under a lock of SDL's: it must call nothing of kolk's but what may be called on any thread. An event that it
- * drops is pushed again a little later, as when the queue is full; the loop's exception handler is told of it.
+ * drops is pushed again a little later, as when the queue is full. The loop's exception handler is told of what was dropped on
+ * the loop's thread; on the guest's, nobody is.
+ *
+ * An event that the program takes out of the queue is given to kolk_sdl_handle_event(). Where it throws events away instead,
+ * nobody tells kolk, which then waits for its event, for ever: after SDL_FlushEvents() of kolk's type, after
+ * SDL_SetEventFilter(), which flushes all, and after the events were quit and begun again, the program calls
+ * kolk_guest_turn() once.
  *
  * @param loop       The loop.
  * @param options    NULL: all defaults. The way is #KOLK_GUEST_FRAME or #KOLK_GUEST_THREAD; #KOLK_GUEST_ANY is the latter.
