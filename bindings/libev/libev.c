@@ -7,7 +7,8 @@
  * Posts: ev_async comes in the next pass, may be sent by any thread, costs no system call while the host is awake, and is
  * renewed by ev_loop_fork(). libev keeps the pipe of its first one for good, as it does for signals.
  *
- * libev ends the program when its own memory runs out, unless ev_set_allocator() says otherwise: that is the host's affair. */
+ * libev ends the program when its own memory runs out, unless ev_set_allocator() says otherwise: that is the host's affair. It
+ * does so, too, when there is no descriptor left for that pipe; so it is tried before whether there is one. */
 #include "kolk/libev.h"
 
 #include <errno.h>
@@ -15,6 +16,8 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 struct stay {
     kolk_loop *loop;   /* Borrowed: it outlives the stay. */
@@ -143,6 +146,14 @@ static struct stay *enter(kolk_loop *loop, struct ev_loop *host) {
     return self;
 }
 
+/* What libev needs for its pipe. */
+static int can_open_descriptor(void) {
+    int probe = eventfd(0, EFD_CLOEXEC);
+    if (probe >= 0)
+        close(probe);
+    return probe >= 0;
+}
+
 static int refuse(int status, const char *message, kolk_error **ret_error) {
     if (ret_error != NULL)
         kolk_error_new(status, message, NULL, ret_error);
@@ -155,19 +166,23 @@ int kolk_libev_attach(kolk_loop *loop, struct ev_loop *host, const kolk_guest_op
                       kolk_error **ret_error) {
     if (host == NULL || ret_guest == NULL)
         return refuse(KOLK_EINVAL, host == NULL ? "the ev_loop is NULL" : "ret_guest is NULL", ret_error);
+    uint32_t way = options != NULL ? options->way : KOLK_GUEST_ANY;
+    int may_post = way != KOLK_GUEST_FRAME && way != KOLK_GUEST_HANDLE;
+    if (may_post && !can_open_descriptor())
+        return refuse(KOLK_EMFILE, "libev needs a descriptor for its ev_async", ret_error);
     struct stay *self = enter(loop, host);
     if (self == NULL)
         return refuse(KOLK_ENOMEM, NULL, ret_error);
 
     /* Before there is a guest: what is sent earlier is lost. */
-    ev_async_start(host, &self->soon);
+    if (may_post)
+        ev_async_start(host, &self->soon);
     kolk_guest *guest = NULL;
     int status = kolk_guest_new(loop, &ops, self, leave, options, &guest, ret_error);
     if (status < 0)
         return status;
     self->guest = guest;
-    int way = kolk_guest_way(guest);
-    if (way == KOLK_GUEST_FRAME || way == KOLK_GUEST_HANDLE)
+    if (kolk_guest_way(guest) == KOLK_GUEST_HANDLE)
         ev_async_stop(host, &self->soon);
     *ret_guest = guest;
     return 0;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <setjmp.h>
@@ -209,6 +210,38 @@ static void the_reactor_libevent_is_refused(void **state) {
     kolk_error_unref(error);
 }
 
+/* libev would end the program. */
+static void needs_a_descriptor_to_be_posted_to(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        struct fixture f;
+        struct rlimit limit, none_left;
+        kolk_error *error = NULL;
+        kolk_guest *guest = NULL;
+        const kolk_guest_options options = {.size = sizeof options, .way = ways[i]};
+        begin(&f, EVBACKEND_EPOLL, ways[i]);
+        assert_int_equal(kolk_guest_detach(f.guest), 0);
+        struct ev_loop *other = ev_loop_new(EVBACKEND_EPOLL);
+        int lowest = dup(f.fd);
+        close(lowest);
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+        none_left = limit;
+        none_left.rlim_cur = (rlim_t)lowest;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none_left), 0);
+        int status = kolk_libev_attach(f.loop, other, &options, &guest, &error);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+        /* The loop has its descriptor already, and libev no more than that to watch. */
+        assert_int_equal(status, ways[i] == KOLK_GUEST_HANDLE ? 0 : KOLK_EMFILE);
+        assert_int_equal(kolk_error_status(error), status);
+        kolk_error_unref(error);
+        if (guest != NULL)
+            assert_int_equal(kolk_guest_detach(guest), 0);
+        kolk_guest_unref(guest);
+        ev_loop_destroy(other);
+        end(&f);
+    }
+}
+
 static void needs_an_ev_loop(void **state) {
     (void)state;
     kolk_loop *loop = NULL;
@@ -225,10 +258,15 @@ static void needs_an_ev_loop(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(everything_arrives_over_epoll),   cmocka_unit_test(everything_arrives_over_poll),
-        cmocka_unit_test(everything_arrives_over_select),  cmocka_unit_test(leaves_no_watcher),
-        cmocka_unit_test(a_closed_descriptor_is_given_up), cmocka_unit_test(a_number_is_used_again),
-        cmocka_unit_test(the_reactor_libevent_is_refused), cmocka_unit_test(needs_an_ev_loop),
+        cmocka_unit_test(everything_arrives_over_epoll),
+        cmocka_unit_test(everything_arrives_over_poll),
+        cmocka_unit_test(everything_arrives_over_select),
+        cmocka_unit_test(leaves_no_watcher),
+        cmocka_unit_test(a_closed_descriptor_is_given_up),
+        cmocka_unit_test(a_number_is_used_again),
+        cmocka_unit_test(the_reactor_libevent_is_refused),
+        cmocka_unit_test(needs_a_descriptor_to_be_posted_to),
+        cmocka_unit_test(needs_an_ev_loop),
     };
     return cmocka_run_group_tests_name("libev", tests, NULL, NULL);
 }
