@@ -4,7 +4,9 @@
  * nothing of sd-event may be touched from there.
  *
  * sources keep their event loop alive; a stay needs no reference of its own. When it ends inside one of its callbacks, sd-event
- * keeps the source until the callback has returned. */
+ * keeps the source until the callback has returned.
+ *
+ * In a forked child sd-event refuses everything but to let go. So there a stay asks for nothing any more, until it ends. */
 #include <kolk/sd_event.h>
 
 #include <errno.h>
@@ -22,6 +24,7 @@ struct stay {
     sd_event_source *deadline; /* Off, or one-shot. */
     sd_event_source *post;     /* Watches post_fd. */
     int post_fd;
+    int forked;                /* This is a child, and the event loop its parent's. */
     sd_event_source **watches; /* By descriptor. */
     size_t watch_count;        /* Length of `watches`. */
 };
@@ -117,6 +120,8 @@ static int change_watch(sd_event_source *source, uint32_t wanted) {
 
 static int watch(void *userdata, int fd, uint32_t events) {
     struct stay *stay = userdata;
+    if (stay->forked)
+        events = 0;
     uint32_t wanted = epoll_events_of(events);
     int status = events ? reserve(stay, fd) : 0;
     if (status < 0 || (size_t)fd >= stay->watch_count)
@@ -132,6 +137,8 @@ static int watch(void *userdata, int fd, uint32_t events) {
 static int set_deadline(void *userdata, int64_t deadline_ns) {
     struct stay *stay = userdata;
     int error = 0;
+    if (stay->forked)
+        return 0;
     if (deadline_ns == KOLK_NEVER)
         error = sd_event_source_set_enabled(stay->deadline, SD_EVENT_OFF);
     else {
@@ -147,7 +154,15 @@ static int set_deadline(void *userdata, int64_t deadline_ns) {
 static int post(void *userdata) {
     struct stay *stay = userdata;
     const uint64_t one = 1;
+    if (stay->forked)
+        return 0;
     return write(stay->post_fd, &one, sizeof one) < 0 ? KOLK_EIO : 0;
+}
+
+static int after_fork(void *userdata) {
+    struct stay *stay = userdata;
+    stay->forked = 1;
+    return 0;
 }
 
 static void leave(void *userdata) {
@@ -200,7 +215,8 @@ static int fail(int error, kolk_error **ret_error) {
 
 static int attach(kolk_loop *loop, sd_event *event, const kolk_guest_options *options, kolk_guest **ret_guest,
                   kolk_error **ret_error) {
-    static const kolk_host_ops ops = {.size = sizeof ops, .watch = watch, .set_deadline = set_deadline, .post = post};
+    static const kolk_host_ops ops = {
+        .size = sizeof ops, .watch = watch, .set_deadline = set_deadline, .post = post, .after_fork = after_fork};
     struct stay *stay;
     int error = new_stay(event, &stay);
     if (error < 0)

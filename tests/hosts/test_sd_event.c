@@ -1,11 +1,14 @@
 /* What only sd-event does to its guests. */
 #include "support/driver.h"
+#include "support/sanitizers.h"
 
 #include <kolk/sd_event.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct stay {
@@ -113,6 +116,57 @@ static void a_descriptor_is_watched_by_one_of_both(void **state) {
     kolk_loop_remove_reader(s->f.loop, s->pair[1]);
 }
 
+/* ---- fork ---- */
+
+static int leave_as_the_child(struct stay *s) {
+    alarm(20);
+    if (kolk_loop_after_fork(s->f.loop) < 0)
+        return 2;
+    if (kolk_loop_call_soon(s->f.loop, say, word(&s->f, "child"), NULL, NULL) < 0)
+        return 3;
+    if (kolk_loop_add_reader(s->f.loop, s->pair[0], say, word(&s->f, "no"), NULL) < 0)
+        return 4;
+    if (kolk_guest_detach(s->guest) < 0)
+        return 5;
+    sd_event *event = NULL;
+    kolk_guest *again = NULL;
+    if (sd_event_new(&event) < 0 || kolk_sd_event_attach(s->f.loop, event, NULL, &again, NULL) < 0)
+        return 6;
+    while (!s->f.recorded)
+        if (sd_event_run(event, 10 * 1000 * 1000) < 0)
+            return 7;
+    if (strcmp(s->f.record, "child") != 0)
+        return 8;
+    if (kolk_loop_close(s->f.loop) < 0)
+        return 9;
+    return 0;
+}
+
+/* sd-event works no more in a child. kolk's loop does, elsewhere; and the parent is not woken by what the child does. */
+static void check_fork(struct stay *s, uint32_t way) {
+    const kolk_guest_options options = {.size = sizeof options, .way = way};
+    int status = 0;
+    if (!MAY_FORK)
+        skip();
+    assert_int_equal(kolk_sd_event_attach(s->f.loop, s->event, &options, &s->guest, NULL), 0);
+    assert_int_equal(kolk_loop_add_reader(s->f.loop, s->pair[1], say, word(&s->f, "no"), NULL), 0);
+    while (sd_event_run(s->event, 0) > 0)
+        ;
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(leave_as_the_child(s));
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(sd_event_run(s->event, 0), 0);
+    kolk_loop_call_soon(s->f.loop, say, word(&s->f, "parent"), NULL, NULL);
+    run_until_recorded(s, s->event);
+    assert_record(&s->f, "parent");
+}
+
+static void a_forked_child_takes_the_loop_elsewhere(void **state) { check_fork(*state, KOLK_GUEST_ANY); }
+static void a_forked_child_takes_the_loop_and_its_thread_elsewhere(void **state) { check_fork(*state, KOLK_GUEST_THREAD); }
+
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(null_is_the_default_of_the_thread, open_stay, close_stay),
@@ -120,6 +174,9 @@ int main(int argc, char **argv) {
         cmocka_unit_test_setup_teardown(the_event_loop_may_go_first, open_stay, close_stay),
         cmocka_unit_test_setup_teardown(the_event_loop_may_go_first, open_stay_as_reactor, close_stay),
         cmocka_unit_test_setup_teardown(a_descriptor_is_watched_by_one_of_both, open_stay_as_reactor, close_stay),
+        cmocka_unit_test_setup_teardown(a_forked_child_takes_the_loop_elsewhere, open_stay, close_stay),
+        cmocka_unit_test_setup_teardown(a_forked_child_takes_the_loop_elsewhere, open_stay_as_reactor, close_stay),
+        cmocka_unit_test_setup_teardown(a_forked_child_takes_the_loop_and_its_thread_elsewhere, open_stay, close_stay),
     };
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);

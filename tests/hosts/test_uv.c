@@ -2,6 +2,7 @@
  * outside of uv_run() waits for the next one, handles close a turn later, errors end a watch, and a descriptor is made
  * non-blocking. */
 #include "support/driver.h"
+#include "support/sanitizers.h"
 
 #include <kolk/uv.h>
 
@@ -409,18 +410,6 @@ static void an_error_is_told_until_the_writer_is_removed(void **state) {
 
 /* ---- fork ---- */
 
-#ifndef __has_feature
-#define __has_feature(x) 0
-#endif
-
-static int thread_sanitizer_dislikes_forks(void) {
-#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
-    return 1;
-#else
-    return 0;
-#endif
-}
-
 static int be_the_child(struct stay *s) {
     alarm(20);
     if (uv_loop_fork(&s->host) < 0 || kolk_loop_after_fork(s->f.loop) < 0)
@@ -441,7 +430,7 @@ static int be_the_child(struct stay *s) {
 static void a_bell_that_rings_during_a_fork_rings_again_in_the_child(void **state) {
     struct stay *s = *state;
     int status = 0;
-    if (thread_sanitizer_dislikes_forks())
+    if (!MAY_FORK)
         skip();
     come_to_rest(s);
     assert_int_equal(kolk_loop_call_soon_threadsafe(s->f.loop, count, s, NULL), 0);
