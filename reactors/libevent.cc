@@ -66,6 +66,9 @@ void on_ready(evutil_socket_t fd, short what, void *userdata) {
     }
     if (news && !self->collecting && self->notify)
         self->notify(self->notify_userdata);
+    /* Nobody collects it in a child that runs its base and has no use for kolk. */
+    if (!news && self->process != getpid())
+        event_del(ready.io);
 }
 
 void on_timer(evutil_socket_t, short, void *userdata) { static_cast<libevent_state *>(userdata)->timer_fired = true; }

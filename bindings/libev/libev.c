@@ -33,13 +33,14 @@ struct stay {
 /* What is called back may end the stay: nothing of it is touched after the guest had its turn. */
 
 static void on_ready(struct ev_loop *host, ev_io *io, int what) {
-    (void)host;
     struct stay *self = io->data;
     uint32_t events = (what & EV_READ ? KOLK_EVENT_READ : 0u) | (what & EV_WRITE ? KOLK_EVENT_WRITE : 0u);
     /* libev found the descriptor closed, and has stopped its watch. */
     if (what & EV_ERROR)
         events |= KOLK_EVENT_INVALID;
-    kolk_guest_ready(self->guest, io->fd, events);
+    /* A child that has no use for kolk may run its host; there it would be told again and again. */
+    if (kolk_guest_ready(self->guest, io->fd, events) == KOLK_EFORKED)
+        ev_io_stop(host, io);
 }
 
 static void on_soon(struct ev_loop *host, ev_async *soon, int what) {

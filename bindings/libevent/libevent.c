@@ -59,11 +59,11 @@ static int status_of(int number) {
 /* With fd -1 for other reasons than a descriptor. The guest may end its stay in there. */
 static void take_turn(struct stay *self, int fd, uint32_t events) {
     self->in_turn = 1;
-    if (fd >= 0)
-        kolk_guest_ready(self->guest, fd, events);
-    else
-        kolk_guest_turn(self->guest);
+    int status = fd >= 0 ? kolk_guest_ready(self->guest, fd, events) : kolk_guest_turn(self->guest);
     self->in_turn = 0;
+    /* A child that has no use for kolk may run its base; there it would be told again and again. */
+    if (status == KOLK_EFORKED && fd >= 0)
+        event_del(self->watches[fd]);
     if (self->over)
         free(self);
 }
@@ -82,9 +82,13 @@ static void on_soon(evutil_socket_t fd, short what, void *userdata) {
 
 static void on_bell(evutil_socket_t fd, short what, void *userdata) {
     (void)what;
+    struct stay *self = userdata;
     eventfd_t rung;
-    if (eventfd_read((int)fd, &rung) == 0)
-        take_turn(userdata, -1, 0);
+    /* The bell is the parent's, who would miss what the child takes. */
+    if (kolk_loop_alive(self->loop) == KOLK_EFORKED)
+        event_del(self->doorbell);
+    else if (eventfd_read((int)fd, &rung) == 0)
+        take_turn(self, -1, 0);
 }
 
 static int start_timer(struct stay *self, int64_t delay_ns) {

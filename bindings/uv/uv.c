@@ -99,7 +99,9 @@ static void on_ready(uv_poll_t *poll, int uv_status, int what) {
         what = watch->events;
     }
     events |= (what & UV_READABLE ? KOLK_EVENT_READ : 0u) | (what & UV_WRITABLE ? KOLK_EVENT_WRITE : 0u);
-    kolk_guest_ready(self->guest, watch->fd, events);
+    /* A child that has no use for kolk may run its host; there it would be told again and again. */
+    if (kolk_guest_ready(self->guest, watch->fd, events) == KOLK_EFORKED)
+        uv_poll_stop(poll);
 }
 
 /* ---- timer and bell ---- */

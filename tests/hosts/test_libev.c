@@ -1,4 +1,6 @@
 /* What is special about libev as a host, beside the rules for all: what it watches with, and what it keeps. */
+#include "support/sanitizers.h"
+
 #include <kolk/kolk.h>
 #include <kolk/libev.h>
 
@@ -9,6 +11,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <setjmp.h>
@@ -178,6 +181,30 @@ static void a_closed_descriptor_is_given_up(void **state) {
     }
 }
 
+/* What is readable, and never read there, is told once. */
+static void a_child_without_use_for_kolk_may_run_its_host(void **state) {
+    (void)state;
+    if (!MAY_FORK)
+        skip();
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        struct fixture f;
+        int status = 0;
+        begin(&f, EVBACKEND_EPOLL, ways[i]);
+        passes_during(f.host, 0.001);
+        assert_int_equal(kolk_loop_add_reader(f.loop, f.fd, on_readable, &f, NULL), 0);
+        eventfd_write(f.fd, 1);
+        fflush(NULL);
+        pid_t child = fork();
+        if (child == 0) {
+            ev_loop_fork(f.host);
+            _exit(passes_during(f.host, 0.05) < 20 ? 0 : 2);
+        }
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+        end(&f);
+    }
+}
+
 /* A descriptor that was closed first is forgotten, and the new file behind its number is watched. */
 static void a_number_is_used_again(void **state) {
     (void)state;
@@ -266,6 +293,7 @@ int main(void) {
         cmocka_unit_test(a_number_is_used_again),
         cmocka_unit_test(the_reactor_libevent_is_refused),
         cmocka_unit_test(needs_a_descriptor_to_be_posted_to),
+        cmocka_unit_test(a_child_without_use_for_kolk_may_run_its_host),
         cmocka_unit_test(needs_an_ev_loop),
     };
     return cmocka_run_group_tests_name("libev", tests, NULL, NULL);

@@ -1,4 +1,6 @@
 /* What is special about libevent as a host, beside the rules for all: what it watches with, what it prints, what it keeps. */
+#include "support/sanitizers.h"
+
 #include <kolk/kolk.h>
 #include <kolk/libevent.h>
 
@@ -10,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <setjmp.h>
@@ -201,17 +204,53 @@ static void a_number_is_used_again(void **state) {
     end(&f);
 }
 
+/* In a child, which has reinitialised its base and does nothing with kolk, while something is readable that nobody reads. */
+static void check_child(struct fixture *f, uint32_t way) {
+    int status = 0, events = events_of(f->base);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        if (event_reinit(f->base) < 0)
+            _exit(2);
+        for (int i = 0; i < 3; i++)
+            if (event_base_loop(f->base, EVLOOP_ONCE | EVLOOP_NONBLOCK) < 0)
+                _exit(3);
+        /* What would be told again and again is watched no more. */
+        _exit(way != KOLK_GUEST_THREAD && events_of(f->base) >= events ? 4 : 0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    for (int i = 0; i < 3 && f->reads == 0; i++)
+        assert_int_equal(event_base_loop(f->base, EVLOOP_ONCE), 0);
+    assert_int_equal(f->reads, 1);
+}
+
+static void a_child_without_use_for_kolk_may_run_its_base(void **state) {
+    (void)state;
+    if (!MAY_FORK)
+        skip();
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        struct fixture f;
+        begin(&f, "epoll", ways[i]);
+        assert_int_equal(kolk_loop_add_reader(f.loop, f.fd, on_readable, &f, NULL), 0);
+        for (int j = 0; j < 3; j++)
+            assert_int_equal(event_base_loop(f.base, EVLOOP_ONCE | EVLOOP_NONBLOCK), 0);
+        eventfd_write(f.fd, 1);
+        if (ways[i] == KOLK_GUEST_THREAD)
+            usleep(20000); /* The bell rings. */
+        check_child(&f, ways[i]);
+        end(&f);
+    }
+}
+
 /* ---- the reactor "libevent" on the base itself ---- */
 
 static const kolk_reactor_ops *reactor(void) {
     static const kolk_reactor_ops *ops;
     char path[4096];
-    if (ops == NULL && kolk_reactor_find("libevent", &ops, NULL) < 0) {
-        snprintf(path, sizeof path, "%s/kolk-reactor-libevent.so", getenv("KOLK_TEST_MODULES"));
-        if (access(path, F_OK) < 0)
-            skip();
-        assert_int_equal(kolk_reactor_load(path, &ops, NULL), 0);
-    }
+    snprintf(path, sizeof path, "%s/kolk-reactor-libevent.so", getenv("KOLK_TEST_MODULES"));
+    if (ops == NULL && kolk_reactor_load(path, &ops, NULL) < 0 && kolk_reactor_find("libevent", &ops, NULL) < 0)
+        skip();
     return ops;
 }
 
@@ -393,6 +432,20 @@ static void a_guest_that_is_run_by_itself_looks_at_the_base(void **state) {
     end(&f);
 }
 
+static void a_child_without_use_for_kolk_may_run_the_base_it_is_on(void **state) {
+    (void)state;
+    struct fixture f;
+    if (!MAY_FORK)
+        skip();
+    begin_on(&f, NULL);
+    assert_int_equal(kolk_loop_add_reader(f.loop, f.fd, on_readable, &f, NULL), 0);
+    for (int j = 0; j < 3; j++)
+        assert_int_equal(event_base_loop(f.base, EVLOOP_ONCE | EVLOOP_NONBLOCK), 0);
+    eventfd_write(f.fd, 1);
+    check_child(&f, KOLK_GUEST_REACTOR);
+    end(&f);
+}
+
 static void needs_a_base(void **state) {
     (void)state;
     kolk_loop *loop = NULL;
@@ -422,6 +475,8 @@ int main(void) {
         cmocka_unit_test(a_turn_from_outside_runs_nothing_of_the_base),
         cmocka_unit_test(a_turn_leaves_the_time_of_the_base_alone),
         cmocka_unit_test(a_guest_that_is_run_by_itself_looks_at_the_base),
+        cmocka_unit_test(a_child_without_use_for_kolk_may_run_its_base),
+        cmocka_unit_test(a_child_without_use_for_kolk_may_run_the_base_it_is_on),
         cmocka_unit_test(needs_a_base),
     };
     return cmocka_run_group_tests_name("libevent", tests, NULL, NULL);

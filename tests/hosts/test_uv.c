@@ -446,6 +446,37 @@ static void a_bell_that_rings_during_a_fork_rings_again_in_the_child(void **stat
     assert_int_equal(s->counter, 1);
 }
 
+static int run_without_kolk(struct stay *s) {
+    alarm(20);
+    if (uv_loop_fork(&s->host) < 0)
+        return 2;
+    for (int i = 0; i < 3; i++)
+        run_embedded(s);
+    struct pollfd backend = {.fd = uv_backend_fd(&s->host), .events = POLLIN};
+    return poll(&backend, 1, 0) == 0 ? 0 : 3;
+}
+
+/* What is readable, and never read there, is told once. */
+static void a_child_without_use_for_kolk_may_run_its_host(void **state) {
+    struct stay *s = *state;
+    int status = 0;
+    if (!MAY_FORK)
+        skip();
+    come_to_rest(s);
+    assert_int_equal(kolk_loop_add_reader(s->f.loop, s->pair[0], drain, s, NULL), 0);
+    put_byte(s->pair[1]);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        uv_timer_start(&s->timer, stop_on_timer, 50, 0);
+        _exit(run_without_kolk(s));
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    run_embedded_until(s, &s->counter);
+    assert_int_equal(s->counter, 1);
+}
+
 /* ---- misuse ---- */
 
 static void nonsense_is_refused_in_words(void **state) {
@@ -486,6 +517,7 @@ static const struct rule rules[] = {
     RULE(a_descriptor_that_the_host_watches_stays_its_own),
     RULE(an_error_is_told_until_the_writer_is_removed),
     RULE(a_bell_that_rings_during_a_fork_rings_again_in_the_child),
+    RULE(a_child_without_use_for_kolk_may_run_its_host),
     RULE(nonsense_is_refused_in_words),
 };
 
