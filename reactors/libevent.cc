@@ -194,7 +194,7 @@ bool reserve(libevent_state *self, uint32_t count) noexcept {
     return true;
 }
 
-int listen(libevent_state *self, int fd) noexcept {
+int add_event(libevent_state *self, int fd) noexcept {
     slot &watched = self->slots[fd];
     if (fcntl(fd, F_GETFD) < 0) /* libevent would write about it to stderr */
         return -errno;
@@ -229,7 +229,7 @@ int libevent_watch(void *state, int fd, uint32_t events, uint64_t token) noexcep
         return -ENOMEM;
     self->slots[fd].events = events;
     self->slots[fd].token = token;
-    int status = self->away ? 0 : listen(self, fd);
+    int status = self->away ? 0 : add_event(self, fd);
     if (status < 0)
         self->slots[fd].events = 0;
     return status;
@@ -251,7 +251,7 @@ int come_back(libevent_state *self) noexcept {
         status = -ENOMEM;
     self->away = false;
     for (uint32_t fd = 0; status == 0 && fd < self->capacity; fd++)
-        if (self->slots[fd].events && (status = listen(self, int(fd))) == -EBADF)
+        if (self->slots[fd].events && (status = add_event(self, int(fd))) == -EBADF)
             status = 0;
     if (status < 0)
         leave_base(self);

@@ -5,7 +5,8 @@
  *
  * Time: libuv counts in milliseconds, from a moment that it reads once per turn. A timer for "in 100 ms" is early by as much as
  * the callbacks before took. Here the deadline is made a time of libuv's clock, rounded up, and the difference to that moment
- * is what the timer is given. The sleep begins with the same stale moment, so it is read anew right before it.
+ * is what the timer is given. The sleep begins with the same stale moment, so it is read anew right before it. Only a prepare
+ * handle of the program's that is older than ours is called in between, and what it takes the sleep is too long.
  *
  * A descriptor is watched by a new uv_poll_t each time: only uv_poll_init() asks the kernel whether it can be watched. What
  * cannot ends the program in uv_run(). */

@@ -335,6 +335,7 @@ static void broken_modules_are_refused_with_a_reason(void **state) {
         {"no-wait-anywhere", "announces 'wait'"},
         {"no-get-fd", "announces 'get_fd'"},
         {"no-after-fork", "announces 'after_fork'"},
+        {"no-stay", "announces 'stay'"},
         {"no-submit", "announces 'submit'"},
         {"beyond-size", "announces 'wait'"},
         {"no-name", "the name in the table"},

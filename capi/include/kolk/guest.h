@@ -77,8 +77,9 @@ typedef struct kolk_host_ops {
     int (*post)(void *userdata);
 
     /**
-     * Optional. In a forked child, called by kolk_loop_after_fork() before anything else is: replaces what the host's side of
-     * this table shares with the parent, as a descriptor of its own to be posted to.
+     * Optional. In a forked child, called by kolk_loop_after_fork() before anything is asked for again: replaces what the
+     * host's side of this table shares with the parent, as a descriptor of its own to be posted to. Only the watch of
+     * #KOLK_GUEST_HANDLE has been ended before.
      */
     int (*after_fork)(void *userdata);
 } kolk_host_ops;

@@ -24,7 +24,7 @@ struct uv_loop_s;
  * program that is to end when kolk has nothing left to do detaches it then.
  *
  * libuv closes handles in a turn of its own. So after the end of the stay the host has to be run once more before
- * uv_loop_close(), as after any uv_close(); nobody is called back in it.
+ * uv_loop_close(), as after any uv_close(); nobody is called back in it. So it has after this call has failed.
  *
  * @param loop       The loop. It belongs to the thread that runs @p host.
  * @param host       A uv_loop_t. @ref borrowed until the stay ends: kolk_guest_detach() or kolk_loop_close() come before
