@@ -49,6 +49,14 @@ uint64_t draw(sim_state *self) noexcept {
     return bits ^ bits >> 31;
 }
 
+/* strtoull would also take nothing, spaces, signs, and the largest number for one beyond it. */
+bool to_seed(const char *text, uint64_t &ret_seed) noexcept {
+    char *end;
+    errno = 0;
+    ret_seed = strtoull(text, &end, 0);
+    return text[0] >= '0' && text[0] <= '9' && !*end && errno == 0;
+}
+
 int sim_open(const kolk_reactor_config *config, void **ret_state) noexcept {
     kolk_sim_options options = {};
     auto *host = static_cast<const kolk_sim_options *>(config->host);
@@ -58,10 +66,7 @@ int sim_open(const kolk_reactor_config *config, void **ret_state) noexcept {
         options = *host;
     /* Not from a program with more rights than its caller. */
     const char *text = host ? nullptr : secure_getenv("KOLK_SIM_SEED");
-    char *end = nullptr;
-    if (text)
-        options.seed = strtoull(text, &end, 0);
-    if ((end && *end) || options.start_ns < 0 || options.lateness_ns < 0)
+    if ((text && !to_seed(text, options.seed)) || options.start_ns < 0 || options.lateness_ns < 0)
         return -EINVAL;
     const kolk_allocator *from = config->allocator;
     auto *self = static_cast<sim_state *>(from->allocate(from->userdata, sizeof(sim_state)));

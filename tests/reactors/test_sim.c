@@ -299,9 +299,16 @@ static void the_environment_has_the_seed(void **state) {
     int decimal = follows(w, 417), another = follows(w, 418);
     setenv("KOLK_SIM_SEED", "0xbeef", 1);
     int hexadecimal = follows(w, 0xbeef);
-    setenv("KOLK_SIM_SEED", "12 monkeys", 1);
-    void *refused = NULL;
-    int nonsense = open_sim(NULL, &refused);
+    static const char *const no_numbers[] = {"12 monkeys", "", "-1", "+1", " 7", "0x", "18446744073709551616"};
+    int refused = 0;
+    for (size_t i = 0; i < COUNT(no_numbers); i++) {
+        void *opened = NULL;
+        setenv("KOLK_SIM_SEED", no_numbers[i], 1);
+        refused += open_sim(NULL, &opened) == -EINVAL;
+        ops->close(opened);
+    }
+    setenv("KOLK_SIM_SEED", "18446744073709551615", 1);
+    int largest = follows(w, UINT64_MAX);
     kolk_sim_options options = {.size = sizeof options};
     ops->close(w->state);
     int with_options = open_sim(&options, &w->state);
@@ -313,7 +320,8 @@ static void the_environment_has_the_seed(void **state) {
     assert_int_equal(decimal, 1);
     assert_int_equal(another, 0);
     assert_int_equal(hexadecimal, 1);
-    assert_int_equal(nonsense, -EINVAL);
+    assert_int_equal(refused, COUNT(no_numbers));
+    assert_int_equal(largest, 1);
     assert_int_equal(with_options, 0);
 }
 
