@@ -22,6 +22,7 @@
 #define KOLK_TEST_DRIVER_H
 
 #include "failing_allocator.h"
+#include "sanitizers.h"
 
 #include <kolk/kolk.h>
 
@@ -35,15 +36,6 @@
 
 #define MS INT64_C(1000000)
 #define SECOND INT64_C(1000000000)
-
-#ifndef __has_feature
-#define __has_feature(x) 0
-#endif
-#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
-enum { MAY_FORK = 0 }; /* The thread sanitizer allows no threads in a forked child. */
-#else
-enum { MAY_FORK = 1 };
-#endif
 
 enum drive_mode { DRIVE_OWN, DRIVE_THIRDS, DRIVE_HANDLE };
 
