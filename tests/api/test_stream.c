@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -824,19 +825,28 @@ static void echoes_do_not_mix(void **state) {
     close_link(&b);
 }
 
+/* Nothing that was sent is on its way: what the peer's side could take it has. */
+static int has_arrived(int fd) {
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size), 0);
+    return info.tcpi_unacked == 0;
+}
+
 /* Fills what the kernel keeps for the peer, so that a write has to wait. Returns how many bytes that took. */
 static size_t fill_the_way_to(struct link *link) {
+    int fd = kolk_stream_fd(link->stream);
     char block[4096];
     size_t total = 0, before;
     int quiet = 0;
     memset(block, '.', sizeof block);
     do {
         before = total;
-        for (ssize_t n; (n = send(kolk_stream_fd(link->stream), block, sizeof block, MSG_DONTWAIT | MSG_NOSIGNAL)) > 0;)
+        for (ssize_t n; (n = send(fd, block, sizeof block, MSG_DONTWAIT | MSG_NOSIGNAL)) > 0;)
             total += (size_t)n;
-        /* What the peer's side has taken over meanwhile leaves room for more. */
+        /* What the peer's side takes over meanwhile leaves room for more. */
         nanosleep(&(struct timespec){.tv_nsec = 3 * MS}, NULL);
-        quiet = total > before ? 0 : quiet + 1;
+        quiet = total > before || !has_arrived(fd) ? 0 : quiet + 1;
     } while (quiet < 5);
     return total;
 }
