@@ -20,6 +20,8 @@ struct slot {
 
 struct host_state {
     const kolk_allocator *memory;
+    void (*notify)(void *userdata);
+    void *notify_userdata;
     const kolk_host_ops *host; /* nullptr: there is none now */
     void *userdata;
     slot *slots; /* by descriptor */
@@ -33,7 +35,8 @@ struct host_state {
 };
 
 int host_open(const kolk_reactor_config *config, void **ret_state) noexcept {
-    auto *self = create<host_state>(*config->allocator, host_state{config->allocator, nullptr, nullptr, nullptr, 0, -1, -1});
+    auto *self = create<host_state>(*config->allocator, host_state{config->allocator, config->notify, config->notify_userdata,
+                                                                   nullptr, nullptr, nullptr, 0, -1, -1});
     if (!self)
         return -ENOMEM;
     *ret_state = self;
@@ -160,8 +163,11 @@ void host_reactor_tell(void *state, int fd, uint32_t events) noexcept {
 void host_reactor_mute(void *state, int fd) noexcept {
     auto *self = static_cast<host_state *>(state);
     slot *ready = self->find(fd);
-    if (ready && !ready->muted && self->ask(fd, 0) >= 0)
+    if (!ready)
+        return;
+    if (!ready->muted && self->ask(fd, 0) >= 0)
         ready->muted = true;
+    self->notify(self->notify_userdata);
 }
 
 constinit const kolk_reactor_ops host_reactor = {

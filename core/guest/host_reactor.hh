@@ -17,7 +17,8 @@ void host_reactor_unbind(void *state) noexcept;
 /* What the host told of a descriptor; one that is not watched is ignored. */
 void host_reactor_tell(void *state, int fd, uint32_t events) noexcept;
 
-/* The host tells again and again, and nobody may listen now: it is not to watch this one until it was collected. */
+/* The host tells again and again, and nobody may listen now: it is not to watch this one until it was collected, and the loop
+ * is told that there is something to collect. */
 void host_reactor_mute(void *state, int fd) noexcept;
 
 } // namespace kolk

@@ -312,6 +312,32 @@ static void the_host_does_not_spin_in_a_dialog_without_leave(void **state) {
     drop_dialog(&d);
 }
 
+static void write_byte(void *userdata) { put_byte(((struct dialog *)userdata)->pair[1]); }
+
+static void open_dialog_for_a_byte(void *userdata) {
+    struct dialog *d = userdata;
+    host_call_later(d->v, d->shown_ns / 4, write_byte, d);
+    host_call_later(d->v, d->shown_ns, mark, &d->host);
+    d->v->host->run_modal(d->v->self, the_host_is_through, d);
+}
+
+static void mark_readable_and_arrive(void *userdata) {
+    struct dialog *d = userdata;
+    mark_readable(d);
+    arrive(d->v);
+}
+
+/* With nothing beside it that would bring a turn. */
+static void a_descriptor_that_becomes_ready_during_a_dialog_is_served_afterwards(void **state) {
+    struct visit *v = *state;
+    struct dialog d = new_dialog(v);
+    assert_int_equal(kolk_loop_add_reader(v->f.loop, d.pair[0], mark_readable_and_arrive, &d, NULL), 0);
+    assert_int_equal(kolk_loop_call_soon(v->f.loop, open_dialog_for_a_byte, &d, NULL, NULL), 0);
+    run_until(v, 1);
+    assert_int_equal(d.readable, 1);
+    drop_dialog(&d);
+}
+
 static const struct host_rule rules[] = {
     HOST_RULE_THAT_NEEDS(everything_goes_on_while_a_callback_shows_a_dialog, NEEDS_MODAL),
     HOST_RULE_THAT_NEEDS(everything_goes_on_while_a_timer_shows_a_dialog, NEEDS_MODAL),
@@ -324,6 +350,7 @@ static const struct host_rule rules[] = {
     HOST_RULE_THAT_NEEDS(what_became_ready_during_a_dialog_is_run_afterwards, NEEDS_MODAL),
     HOST_RULE_THAT_NEEDS(timers_go_on_after_a_dialog, NEEDS_MODAL),
     HOST_RULE_THAT_NEEDS(the_host_does_not_spin_in_a_dialog_without_leave, NEEDS_MODAL),
+    HOST_RULE_THAT_NEEDS(a_descriptor_that_becomes_ready_during_a_dialog_is_served_afterwards, NEEDS_MODAL),
 };
 
 const struct host_rules nested_rules = {rules, COUNT(rules)};
