@@ -30,6 +30,9 @@ class kolk_loop::turns {
         of_->running_ = inside_;
         of_->set_host_sleeps(!inside_ || of_->nesting_);
         of_->touched();
+        /* A turn of that one was refused while this one was on top of it, and the host does not come again by itself. */
+        if (outer_.loop && outer_.loop != of_) [[unlikely]]
+            outer_.loop->touched();
         if (within_turn_)
             of_->mark.next_turn();
         else

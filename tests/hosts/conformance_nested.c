@@ -224,6 +224,59 @@ static void a_dialog_may_show_a_dialog(void **state) {
     drop_dialog(&outer);
 }
 
+/* Of two guests, the one that another keeps from its turns for a while. */
+struct two_dialogs {
+    struct dialog d;
+    struct stay other;
+    int came_early;
+};
+
+static void mark_in_time(void *userdata) {
+    struct two_dialogs *two = userdata;
+    two->came_early |= !two->d.host;
+    two->d.timer = 1;
+}
+
+static int the_timer_came(void *dialog) { return ((struct dialog *)dialog)->timer; }
+
+static void open_dialog_of_the_other(void *userdata) {
+    struct two_dialogs *two = userdata;
+    struct visit *v = two->d.v;
+    kolk_loop_set_nesting(two->other.loop, 1);
+    if (kolk_loop_call_later(v->f.loop, MS, mark_in_time, two, NULL, NULL) != 0)
+        record(&v->f, "unprepared");
+    host_call_later(v, two->d.shown_ns, mark, &two->d.host);
+    v->host->run_modal(v->self, the_host_is_through, &two->d);
+}
+
+static void open_dialog_around_the_other(void *userdata) {
+    struct two_dialogs *two = userdata;
+    struct visit *v = two->d.v;
+    kolk_loop_set_nesting(v->f.loop, 1);
+    if (kolk_loop_call_soon(two->other.loop, open_dialog_of_the_other, two, NULL, NULL) != 0)
+        record(&v->f, "unprepared");
+    v->host->run_modal(v->self, the_timer_came, &two->d);
+    kolk_loop_set_nesting(v->f.loop, 0);
+    arrive(v);
+}
+
+/* Its turns were refused, because the other one was on top of it; nothing else reminds the host. */
+static void a_guest_goes_on_in_its_dialog_when_that_of_another_guest_is_closed(void **state) {
+    struct visit *v = *state;
+    struct two_dialogs two = {.d = new_dialog(v)};
+    kolk_loop *loop = make_loop(v, v->f.ops, v->way);
+    assert_non_null(loop);
+    assert_int_equal(begin_stay(v, &two.other, loop, &v->options), 0);
+    assert_int_equal(kolk_loop_call_soon(v->f.loop, open_dialog_around_the_other, &two, NULL, NULL), 0);
+    run_until(v, 1);
+    assert_record(&v->f, "");
+    assert_int_equal(two.came_early, 0);
+    end_stay(&two.other);
+    assert_int_equal(kolk_loop_close(loop), 0);
+    kolk_loop_unref(loop);
+    drop_dialog(&two.d);
+}
+
 /* ---- Forbidden ---- */
 
 static void ask_for_turn(void *userdata) {
@@ -346,6 +399,7 @@ static const struct host_rule rules[] = {
     HOST_RULE_THAT_NEEDS(everything_goes_on_while_a_task_shows_a_dialog, NEEDS_MODAL),
     HOST_RULE_THAT_NEEDS(everything_goes_on_while_the_host_shows_a_dialog, NEEDS_MODAL),
     HOST_RULE_THAT_NEEDS(a_dialog_may_show_a_dialog, NEEDS_MODAL),
+    HOST_RULE_THAT_NEEDS(a_guest_goes_on_in_its_dialog_when_that_of_another_guest_is_closed, NEEDS_MODAL),
     HOST_RULE_THAT_NEEDS(without_leave_nothing_of_kolk_runs_in_a_dialog, NEEDS_MODAL),
     HOST_RULE_THAT_NEEDS(what_became_ready_during_a_dialog_is_run_afterwards, NEEDS_MODAL),
     HOST_RULE_THAT_NEEDS(timers_go_on_after_a_dialog, NEEDS_MODAL),
