@@ -6,12 +6,15 @@ namespace kolk {
 
 namespace {
 
+struct callbacks;
+
 struct callback final : ready_item {
     loop *owner;
     kolk_callback_fn fn;
     void *userdata;
     kolk_destroy_fn destroy;
     bool running = false, removed = false;
+    callbacks *unwatched = nullptr; /* until it returns, because it was ready again while it ran */
 
     callback(loop &on, kolk_callback_fn call, void *data, kolk_destroy_fn release) noexcept
         : ready_item(invoke), owner(&on), fn(call), userdata(data), destroy(release) {}
@@ -25,7 +28,10 @@ struct callback final : ready_item {
         self.running = false;
         if (self.removed)
             self.finish();
+        else if (self.unwatched) [[unlikely]]
+            self.watch_again();
     }
+    void watch_again() noexcept;
 
     /* What is running is released when it returns. */
     void remove() noexcept {
@@ -54,15 +60,32 @@ struct callbacks final : watcher, resource {
     [[nodiscard]] uint32_t events() const noexcept {
         return (of[0] ? uint32_t(KOLK_EVENT_READ) : 0) | (of[1] ? uint32_t(KOLK_EVENT_WRITE) : 0);
     }
+    int arm() noexcept {
+        uint32_t wanted = events();
+        for (int way = 0; way < 2; way++)
+            if (of[way] && of[way]->unwatched)
+                wanted &= ~(uint32_t(KOLK_EVENT_READ) << way);
+        return owner->selector().arm(fd, wanted);
+    }
 
     static void tell(watcher &self, uint32_t ready) noexcept {
         auto &mine = static_cast<callbacks &>(self);
         for (int way = 0; way < 2; way++) {
             callback *one = mine.of[way];
-            /* One that runs turns inside of itself is not told of what it has yet to take. */
-            if (one && (ready & (KOLK_EVENT_READ << way)) && !one->linked() && !one->running)
+            if (!one || !(ready & (KOLK_EVENT_READ << way)) || one->linked())
+                continue;
+            if (!one->running)
                 mine.owner->make_ready(*one);
+            else
+                mine.ready_while_running(*one, ready);
         }
+    }
+
+    /* One that runs turns inside of itself is not told of what it has yet to take, and nobody is kept awake by it. */
+    void ready_while_running(callback &one, uint32_t ready) noexcept {
+        one.unwatched = this;
+        if (!(ready & KOLK_EVENT_INVALID)) /* which is watched no more already */
+            (void)arm();
     }
 
     static void let_go(resource &self) noexcept {
@@ -77,6 +100,17 @@ struct callbacks final : watcher, resource {
                 one->remove();
     }
 };
+
+/* Where that fails it goes on asking, by itself; what is invalid it learns once. */
+void callback::watch_again() noexcept {
+    callbacks *both = std::exchange(unwatched, nullptr);
+    int status = both->arm();
+    if (status >= 0)
+        return;
+    if (status != KOLK_EBADF)
+        unwatched = both;
+    owner->make_ready(*this);
+}
 
 static_assert(KOLK_EVENT_READ << 1 == KOLK_EVENT_WRITE);
 

@@ -2,6 +2,7 @@
  * turns, whether anything is left to happen, an orderly end, a fork, and the reactor that is a host. */
 #include "support/driver.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -586,6 +587,50 @@ static void a_reader_on_the_stack_is_not_called_by_its_own_turns(void **state) {
     close_pair(reader.pair);
 }
 
+static void count_call(void *counter) { ++*(int *)counter; }
+
+struct both_ways {
+    struct fixture *f;
+    int pair[2];
+    int handle; /* Negative: the reactor has none. */
+    int reads, writes, writes_inside, awake;
+};
+
+static void dispatch_before_reading(void *userdata) {
+    struct both_ways *both = userdata;
+    kolk_loop *loop = both->f->loop;
+    char byte;
+    if (both->reads++ > 0) {
+        both->reads += (int)read(both->pair[0], &byte, 1);
+        return;
+    }
+    kolk_loop_dispatch(loop, NULL, NULL);
+    both->awake = both->handle >= 0 && poll(&(struct pollfd){.fd = both->handle, .events = POLLIN}, 1, 0) != 0;
+    kolk_loop_add_writer(loop, both->pair[0], count_call, &both->writes, NULL);
+    for (int i = 0; i < 3; i++)
+        kolk_loop_dispatch(loop, NULL, NULL);
+    both->writes_inside = both->writes;
+    kolk_loop_remove_writer(loop, both->pair[0]);
+    kolk_loop_dispatch(loop, NULL, NULL);
+    both->awake += both->handle >= 0 && poll(&(struct pollfd){.fd = both->handle, .events = POLLIN}, 1, 0) != 0;
+}
+
+/* Nor does it keep a host awake meanwhile; the other direction of its descriptor goes on. */
+static void a_reader_on_the_stack_is_watched_again_when_it_returns(void **state) {
+    struct fixture *f = *state;
+    struct both_ways both = {.f = f, .handle = kolk_loop_get_fd(f->loop)};
+    open_pair(both.pair);
+    assert_int_equal(kolk_loop_set_nesting(f->loop, 1), 0);
+    assert_int_equal(kolk_loop_add_reader(f->loop, both.pair[0], dispatch_before_reading, &both, NULL), 0);
+    assert_int_equal(write(both.pair[1], "x", 1), 1);
+    while (both.reads < 3)
+        drive_once(f);
+    assert_int_equal(both.awake, 0);
+    assert_int_equal(both.writes_inside, 3);
+    kolk_loop_remove_reader(f->loop, both.pair[0]);
+    close_pair(both.pair);
+}
+
 static void nesting_is_0_or_1(void **state) {
     struct fixture *f = *state;
     assert_int_equal(kolk_loop_set_nesting(f->loop, 1), 0);
@@ -1114,6 +1159,7 @@ int main(int argc, char **argv) {
         RULE_IN_REAL_TIME(everything_goes_on_in_the_turns_of_a_callback),
         RULE_IN_REAL_TIME(everything_goes_on_in_the_turns_of_a_task),
         RULE(a_reader_on_the_stack_is_not_called_by_its_own_turns),
+        RULE(a_reader_on_the_stack_is_watched_again_when_it_returns),
         RULE(nesting_is_0_or_1),
         RULE(a_callback_that_is_due_keeps_a_loop_alive),
         RULE(a_timer_that_runs_keeps_a_loop_alive),

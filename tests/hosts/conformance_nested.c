@@ -224,6 +224,42 @@ static void a_dialog_may_show_a_dialog(void **state) {
     drop_dialog(&outer);
 }
 
+/* Of a descriptor, one direction that is ready and stays so while its callback shows a dialog. */
+static void open_idle_dialog(void *userdata) {
+    struct dialog *d = userdata;
+    if (d->cpu != 0) { /* The second time. */
+        arrive(d->v);
+        return;
+    }
+    set_nesting(d, 1);
+    host_call_later(d->v, d->shown_ns, mark, &d->host);
+    d->cpu = cpu_ns();
+    d->v->host->run_modal(d->v->self, the_host_is_through, d);
+    d->cpu = cpu_ns() - d->cpu;
+    set_nesting(d, 0);
+    arrive(d->v);
+}
+
+static void check_idle_dialog(struct visit *v, int (*add)(kolk_loop *, int, kolk_callback_fn, void *, kolk_destroy_fn)) {
+    struct dialog d = new_dialog(v);
+    d.shown_ns = 100 * MS;
+    put_byte(d.pair[1]);
+    assert_int_equal(add(v->f.loop, d.pair[0], open_idle_dialog, &d, NULL), 0);
+    run_until(v, 2);
+    assert_record(&v->f, "");
+    assert_true(d.cpu < 50 * MS);
+    kolk_loop_remove_writer(v->f.loop, d.pair[0]);
+    drop_dialog(&d);
+}
+
+static void the_host_does_not_spin_while_a_reader_shows_a_dialog_before_it_reads(void **state) {
+    check_idle_dialog(*state, kolk_loop_add_reader);
+}
+
+static void the_host_does_not_spin_while_a_writer_shows_a_dialog_before_it_writes(void **state) {
+    check_idle_dialog(*state, kolk_loop_add_writer);
+}
+
 /* Of two guests, the one that another keeps from its turns for a while. */
 struct two_dialogs {
     struct dialog d;
@@ -399,6 +435,8 @@ static const struct host_rule rules[] = {
     HOST_RULE_THAT_NEEDS(everything_goes_on_while_a_task_shows_a_dialog, NEEDS_MODAL),
     HOST_RULE_THAT_NEEDS(everything_goes_on_while_the_host_shows_a_dialog, NEEDS_MODAL),
     HOST_RULE_THAT_NEEDS(a_dialog_may_show_a_dialog, NEEDS_MODAL),
+    HOST_RULE_THAT_NEEDS(the_host_does_not_spin_while_a_reader_shows_a_dialog_before_it_reads, NEEDS_MODAL),
+    HOST_RULE_THAT_NEEDS(the_host_does_not_spin_while_a_writer_shows_a_dialog_before_it_writes, NEEDS_MODAL),
     HOST_RULE_THAT_NEEDS(a_guest_goes_on_in_its_dialog_when_that_of_another_guest_is_closed, NEEDS_MODAL),
     HOST_RULE_THAT_NEEDS(without_leave_nothing_of_kolk_runs_in_a_dialog, NEEDS_MODAL),
     HOST_RULE_THAT_NEEDS(what_became_ready_during_a_dialog_is_run_afterwards, NEEDS_MODAL),
