@@ -61,7 +61,7 @@ int kolk_guest::arrive() noexcept {
         status = handle_ < 0 ? handle_ : ops_.watch(userdata_, handle_, KOLK_EVENT_READ);
     } else if (way_ == KOLK_GUEST_THREAD) {
         status = start_thread();
-    } else if (way_ == KOLK_GUEST_REACTOR && &owner->selector().ops() == &host_reactor) {
+    } else if (by_host()) {
         status = host_reactor_bind(owner->selector().state(), ops_, userdata_);
     } else if (way_ == KOLK_GUEST_REACTOR) {
         status = owner->selector().stay(KOLK_STAY_HOST_RUNS);
@@ -94,7 +94,7 @@ void kolk_guest::leave() noexcept {
         owner->selector().set_waiter(nullptr, nullptr, nullptr);
     }
     if (way_ == KOLK_GUEST_REACTOR) {
-        if (&owner->selector().ops() == &host_reactor)
+        if (by_host())
             host_reactor_unbind(owner->selector().state());
         tell_deadline(INT64_MAX);
     }
@@ -115,7 +115,10 @@ void kolk_guest::unref() noexcept {
         dispose_of(*this);
 }
 
+bool kolk_guest::by_host() const noexcept { return way_ == KOLK_GUEST_REACTOR && &owner->selector().ops() == &host_reactor; }
+
 int kolk_guest::turn() noexcept {
+    renew_budget();
     told_ = way_ == KOLK_GUEST_REACTOR ? INT64_MAX : told_; /* the timer is spent, if that is why the host comes */
     return take_turn();
 }
@@ -123,13 +126,21 @@ int kolk_guest::turn() noexcept {
 int kolk_guest::ready(int fd, uint32_t events) noexcept {
     if (left_)
         return KOLK_ECLOSED;
-    bool by_host = way_ == KOLK_GUEST_REACTOR && &owner->selector().ops() == &host_reactor;
-    if (by_host)
+    bool is_reactor = by_host();
+    if (is_reactor)
         host_reactor_tell(owner->selector().state(), fd, events);
+    else
+        renew_budget();
+    if (is_reactor && budget_is_spent() && !owner->refuses_turns()) {
+        host_reactor_put_off(owner->selector().state(), fd);
+        return 0;
+    }
     ref();
     int status = take_turn();
+    if (is_reactor && status >= 0 && has_budget() && !left_)
+        host_reactor_doubt(owner->selector().state(), fd, owner->has_ready());
     bool refused = status == KOLK_EBUSY && owner->running() && !left_;
-    if (refused && by_host)
+    if (refused && is_reactor)
         host_reactor_mute(owner->selector().state(), fd);
     else if (refused && fd == handle_ && !muted_)
         muted_ = ops_.watch(userdata_, handle_, 0) >= 0;
@@ -148,7 +159,13 @@ int kolk_guest::take_turn() noexcept {
     if (way_ == KOLK_GUEST_THREAD && !left_)
         call_thread_back();
     uint32_t items = 0;
+    bool shares = has_budget() && by_host();
+    int64_t begin = shares ? monotonic_time() : 0;
     int status = dispatch_within_budget(items);
+    if (shares && status >= 0) {
+        items_left_ -= items < items_left_ ? items : items_left_;
+        ns_left_ -= monotonic_time() - begin;
+    }
     /* Refused within a turn, it is for the end of that one to see to the rest; elsewhere nothing will remind us. */
     if (status == KOLK_EBUSY && !owner->running() && !left_ && ops_.post)
         request_turn();
@@ -162,8 +179,8 @@ int kolk_guest::take_turn() noexcept {
 int kolk_guest::dispatch_within_budget(uint32_t &ret_items) noexcept {
     bool uses_all = way_ == KOLK_GUEST_FRAME && options_.max_ns > 0;
     int64_t end = uses_all ? time_after(monotonic_time(), options_.max_ns) : 0;
-    uint32_t most = options_.max_items;
-    for (int64_t left = options_.max_ns;;) {
+    uint32_t most = items_left_;
+    for (int64_t left = ns_left_;;) {
         kolk_progress progress = {};
         int status = owner->dispatch(most ? most - ret_items : 0, left, &progress);
         if (status < 0)

@@ -10,7 +10,10 @@
  *   reactor  that a turn was posted; which deadline the host has
  *
  * Where a turn is refused, because the host came from inside of one, a level-triggered host would come again and again: the
- * descriptor is muted until control is with the host again. */
+ * descriptor is muted until control is with the host again.
+ *
+ * A host that is the reactor tells of one descriptor after the other, each of which is a turn. They share a budget; what is
+ * told when that is spent is put off to a turn that the host is asked for, and has its own turn before. */
 #pragma once
 
 #include "core/loop/loop.hh"
@@ -22,7 +25,9 @@ struct kolk_guest final : kolk::counted, kolk::resource {
   public:
     kolk_guest(kolk::loop &on, const kolk_host_ops &ops, void *userdata, kolk_destroy_fn destroy,
                const kolk_guest_options &options, uint32_t way) noexcept
-        : counted(on), resource(loop_closes), ops_(ops), userdata_(userdata), destroy_(destroy), options_(options), way_(way) {}
+        : counted(on), resource(loop_closes), ops_(ops), userdata_(userdata), destroy_(destroy), options_(options), way_(way) {
+        renew_budget();
+    }
 
     /* Registers what the way needs. On failure nothing is left of it, but the userdata, which is still the caller's. */
     [[nodiscard]] int arrive() noexcept;
@@ -47,6 +52,15 @@ struct kolk_guest final : kolk::counted, kolk::resource {
   private:
     [[nodiscard]] int take_turn() noexcept;
     [[nodiscard]] int dispatch_within_budget(uint32_t &ret_items) noexcept;
+    [[nodiscard]] bool by_host() const noexcept; /* the reactor is kolk_host_reactor() */
+    [[nodiscard]] bool has_budget() const noexcept { return options_.max_items || options_.max_ns > 0; }
+    void renew_budget() noexcept {
+        items_left_ = options_.max_items;
+        ns_left_ = options_.max_ns;
+    }
+    [[nodiscard]] bool budget_is_spent() const noexcept {
+        return (options_.max_items && !items_left_) || (options_.max_ns > 0 && ns_left_ <= 0);
+    }
     [[nodiscard]] bool posted() const noexcept { return posted_.load(std::memory_order_acquire); }
     void request_turn() noexcept;
     void tell_deadline(int64_t deadline) noexcept;
@@ -67,6 +81,8 @@ struct kolk_guest final : kolk::counted, kolk::resource {
     bool muted_ = false;       /* the handle */
     bool disturbed_ = false;   /* the thread, for something the reactor has to be told */
     uint32_t turns_ = 0;       /* within each other */
+    uint32_t items_left_ = 0;  /* of the budget, when it is limited; spent only where the host is the reactor */
+    int64_t ns_left_ = 0;      /* likewise */
     int failure_ = 0;          /* of the host, not reported yet */
     int64_t told_ = INT64_MAX; /* the deadline the host has, or until when the thread waits */
     std::atomic<bool> posted_{false};

@@ -1,6 +1,7 @@
 #include "core/guest/host_reactor.hh"
 
 #include "core/error.hh"
+#include "core/platform/descriptor.hh"
 
 #include <errno.h>
 #include <string.h>
@@ -16,6 +17,7 @@ struct slot {
     int next;        /* in the queue */
     bool queued;     /* may outlast the watch: then `ready` is 0, and the queue skips it */
     bool muted;      /* the host does not watch it at the moment */
+    bool doubtful;   /* what the host tells may be old */
 };
 
 struct host_state {
@@ -81,7 +83,7 @@ int host_watch(void *state, int fd, uint32_t events, uint64_t token) noexcept {
     changed.events = events;
     changed.token = token;
     changed.ready = 0; /* it may be a new file behind the number; the host will tell again */
-    changed.muted = false;
+    changed.muted = changed.doubtful = false;
     return 0;
 }
 
@@ -100,13 +102,23 @@ void forget(host_state *self, int fd) noexcept {
     gone.muted = false;
 }
 
+uint32_t still_ready(int fd, uint32_t events) noexcept {
+    if (events & KOLK_EVENT_READ && !is_readable(fd))
+        events &= ~uint32_t(KOLK_EVENT_READ);
+    if (events & KOLK_EVENT_WRITE && !is_writable(fd))
+        events &= ~uint32_t(KOLK_EVENT_WRITE);
+    return events;
+}
+
 int host_collect(void *state, int64_t timeout_ns, kolk_ready *ret_ready, uint32_t capacity) noexcept {
     auto *self = static_cast<host_state *>(state);
     uint32_t taken = 0;
-    for (int fd; taken < capacity && (fd = first_ready(self)) >= 0; taken++) {
+    for (int fd; taken < capacity && (fd = first_ready(self)) >= 0;) {
         slot &ready = self->slots[fd];
-        ret_ready[taken] = {ready.token, ready.ready, 0};
-        if (ready.ready & KOLK_EVENT_INVALID)
+        uint32_t events = ready.doubtful ? still_ready(fd, ready.ready) : ready.ready;
+        if (events)
+            ret_ready[taken++] = {ready.token, events, 0};
+        if (events & KOLK_EVENT_INVALID)
             forget(self, fd);
         ready.ready = 0; /* leaves the queue with the next look at it */
         if (ready.muted && self->ask(fd, ready.events) >= 0)
@@ -168,6 +180,17 @@ void host_reactor_mute(void *state, int fd) noexcept {
     if (!ready->muted && self->ask(fd, 0) >= 0)
         ready->muted = true;
     self->notify(self->notify_userdata);
+}
+
+void host_reactor_put_off(void *state, int fd) noexcept {
+    auto *self = static_cast<host_state *>(state);
+    host_reactor_doubt(state, fd, true);
+    self->notify(self->notify_userdata);
+}
+
+void host_reactor_doubt(void *state, int fd, bool doubtful) noexcept {
+    if (slot *one = static_cast<host_state *>(state)->find(fd))
+        one->doubtful = doubtful;
 }
 
 constinit const kolk_reactor_ops host_reactor = {

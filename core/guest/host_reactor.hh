@@ -21,4 +21,10 @@ void host_reactor_tell(void *state, int fd, uint32_t events) noexcept;
  * is told that there is something to collect. */
 void host_reactor_mute(void *state, int fd) noexcept;
 
+/* A host looks once and then tells of one descriptor after the other. What was told before may have been served since it
+ * looked: then the kernel is asked whether that is still so. */
+void host_reactor_doubt(void *state, int fd, bool doubtful) noexcept;
+/* It is not collected now; the loop is told that there is something to collect. */
+void host_reactor_put_off(void *state, int fd) noexcept;
+
 } // namespace kolk

@@ -35,9 +35,9 @@ int kolk_loop::wait(int64_t deadline) noexcept {
 }
 
 int kolk_loop::dispatch(uint32_t max_items, int64_t max_ns, kolk_progress *ret_progress) noexcept {
-    bool inside = running_;
-    if (inside ? !may_nest() : must_not_turn())
+    if (refuses_turns())
         return KOLK_EBUSY;
+    bool inside = running_;
     int status;
     uint32_t items = 0;
     if (inside) {

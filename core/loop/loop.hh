@@ -86,6 +86,8 @@ struct kolk_loop final {
     [[nodiscard]] bool closing() const noexcept { return closing_; }
     [[nodiscard]] bool running() const noexcept { return running_; }
     [[nodiscard]] bool must_not_turn() const noexcept { return running_ || walking > 0 || cancelling > 0; }
+    /* The same for a host's turn, which may be allowed inside of another. */
+    [[nodiscard]] bool refuses_turns() const noexcept { return running_ ? !may_nest() : must_not_turn(); }
 
     [[nodiscard]] int64_t now() const noexcept { return clock_ ? clock_(clock_userdata_) : kolk::monotonic_time(); }
 
@@ -133,6 +135,8 @@ struct kolk_loop final {
     /* Where no host sleeps. */
     void make_ready_silently(kolk::ready_item &item) noexcept { ready_.push_back(item); }
     [[nodiscard]] bool host_sleeps() const noexcept { return host_sleeps_; }
+    /* Something is to be run on the next turn. */
+    [[nodiscard]] bool has_ready() const noexcept { return !ready_.empty() || !soon_.empty(); }
 
     /* A call without an object, where that keeps the order; false elsewhere. Neither allocates nor calls anything. */
     [[nodiscard]] bool add_soon_call(kolk_callback_fn fn, void *userdata, kolk_destroy_fn destroy) noexcept {
@@ -275,8 +279,6 @@ struct kolk_loop final {
     [[nodiscard]] bool hosted() const noexcept { return handle_fd_ >= 0 || guest_ || hook_.listening(); }
     static void reactor_has_more(void *self) noexcept;
     void wake() noexcept; /* any thread */
-    /* Something is to be run on the next turn. */
-    [[nodiscard]] bool has_ready() const noexcept { return !ready_.empty() || !soon_.empty(); }
     /* The same, and what there is to take of others; in a turn, also what is left of it. */
     [[nodiscard]] bool has_work() const noexcept {
         return has_ready() || others_wait() || reactor_has_more_ || !batch_.empty() || soon_.in_turn();

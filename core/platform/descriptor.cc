@@ -19,4 +19,9 @@ bool is_readable(int fd) noexcept {
     return poll(&one, 1, 0) > 0;
 }
 
+bool is_writable(int fd) noexcept {
+    pollfd one = {fd, POLLOUT, 0};
+    return poll(&one, 1, 0) > 0;
+}
+
 } // namespace kolk

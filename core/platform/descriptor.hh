@@ -7,7 +7,8 @@ namespace kolk {
  * would call those always ready and epoll refuses them: the answer must not depend on the reactor. */
 [[nodiscard]] int check_pollable(int fd) noexcept;
 
-/* Whether it can be read now. */
+/* Whether it can be read or written now; also when that would fail at once. */
 [[nodiscard]] bool is_readable(int fd) noexcept;
+[[nodiscard]] bool is_writable(int fd) noexcept;
 
 } // namespace kolk

@@ -173,6 +173,60 @@ static void what_a_budget_leaves_over_comes_first_in_the_next_turn(void **state)
     assert_record(&v->f, "0 1 2 3 4 5 6 7 8 9 10 11");
 }
 
+enum { CROWD = 40 };
+
+/* Of kolk's turns, those between two of the host's. */
+struct crowd {
+    struct visit *v;
+    int pairs[CROWD][2];
+    int served, between, most;
+};
+
+static void hosts_turn_among_a_crowd(void *userdata) {
+    struct crowd *crowd = userdata;
+    crowd->most = crowd->between > crowd->most ? crowd->between : crowd->most;
+    crowd->between = 0;
+    if (crowd->served < CROWD)
+        host_call_later(crowd->v, 0, hosts_turn_among_a_crowd, crowd);
+    else
+        arrive(crowd->v);
+}
+
+struct one_of_a_crowd {
+    struct crowd *crowd;
+    int fd;
+};
+
+static void serve_one_of_a_crowd(void *userdata) {
+    struct one_of_a_crowd *one = userdata;
+    if (take_bytes(one->fd) != 1)
+        record(&one->crowd->v->f, "nothing to read");
+    one->crowd->served++;
+    one->crowd->between++;
+}
+
+/* Also where the host tells of one after the other. It has its turn before half of them are through. */
+static void descriptors_that_are_ready_together_share_a_budget(void **state) {
+    struct visit *v = *state;
+    struct crowd crowd = {.v = v};
+    struct one_of_a_crowd ones[CROWD];
+    for (int i = 0; i < CROWD; i++) {
+        open_pair(crowd.pairs[i]);
+        ones[i] = (struct one_of_a_crowd){&crowd, crowd.pairs[i][0]};
+        assert_int_equal(kolk_loop_add_reader(v->f.loop, ones[i].fd, serve_one_of_a_crowd, &ones[i], NULL), 0);
+        put_byte(crowd.pairs[i][1]);
+    }
+    host_call_later(v, 0, hosts_turn_among_a_crowd, &crowd);
+    run_until(v, 1);
+    assert_record(&v->f, "");
+    assert_int_equal(crowd.served, CROWD);
+    assert_in_range(crowd.most, 1, CROWD / 2);
+    for (int i = 0; i < CROWD; i++) {
+        kolk_loop_remove_reader(v->f.loop, ones[i].fd);
+        close_pair(crowd.pairs[i]);
+    }
+}
+
 static void be_busy(void *userdata) {
     struct hosts_turns *turns = userdata;
     if (turns->left <= 0)
@@ -263,6 +317,7 @@ static const struct host_rule rules[] = {
     HOST_RULE_WITH_BUDGET(a_turn_ends_after_so_many_items, BUDGET_ITEMS, 0),
     HOST_RULE(a_turn_without_a_budget_runs_what_was_ready),
     HOST_RULE_WITH_BUDGET(what_a_budget_leaves_over_comes_first_in_the_next_turn, 5, 0),
+    HOST_RULE_WITH_BUDGET(descriptors_that_are_ready_together_share_a_budget, 2, 0),
     HOST_RULE(a_host_that_is_always_busy_leaves_kolk_its_timers),
     HOST_RULE(a_host_that_is_always_busy_leaves_kolk_its_descriptors),
     HOST_RULE(a_host_that_is_always_busy_leaves_kolk_its_calls),

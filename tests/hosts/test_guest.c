@@ -115,11 +115,13 @@ static void end_loop(struct puppet *p) {
     assert_int_equal(p->used_after_destroy, 0);
 }
 
-static int stay(struct puppet *p, uint32_t way, kolk_error **ret_error) {
-    kolk_guest_options options = {.size = sizeof options, .way = way};
+static int stay_within(struct puppet *p, uint32_t way, uint32_t max_items, kolk_error **ret_error) {
+    kolk_guest_options options = {.size = sizeof options, .way = way, .max_items = max_items};
     p->destroyed = 0;
     return kolk_guest_new(p->loop, &p->ops, p, destroy, &options, &p->guest, ret_error);
 }
+
+static int stay(struct puppet *p, uint32_t way, kolk_error **ret_error) { return stay_within(p, way, 0, ret_error); }
 
 /* One round of the host: sleeps for at most so long, and calls the guest where it was asked to. */
 static void host_round(struct puppet *p, int64_t at_most_ns) {
@@ -399,6 +401,12 @@ static void read_byte(void *userdata) {
     e->readable += read(e->pair[0], &byte, 1) == 1;
 }
 
+static void count_read(void *userdata) {
+    struct errands *e = userdata;
+    e->soon++;
+    read_byte(e);
+}
+
 static void *post_errand(void *userdata) {
     struct errands *e = userdata;
     if (kolk_loop_call_soon_threadsafe(e->p->loop, count_up, &e->posted, NULL) != 0)
@@ -575,6 +583,68 @@ static void a_budget_of_time_ends_while_the_clock_of_the_loop_stands(void **stat
     kolk_loop_unref(p.loop);
 }
 
+enum { TOLD = 5 };
+
+/* What is over waits for a turn that the host is asked for once. */
+static void what_a_host_tells_one_by_one_shares_a_budget(void **state) {
+    struct puppet p;
+    int pairs[TOLD][2], calls = 0;
+    make_puppet(&p);
+    make_loop(*state, &p, kolk_host_reactor());
+    assert_int_equal(stay_within(&p, KOLK_GUEST_REACTOR, 3, NULL), 0);
+    for (int i = 0; i < TOLD; i++) {
+        open_pair(pairs[i]);
+        assert_int_equal(kolk_loop_add_reader(p.loop, pairs[i][0], count_up, &calls, NULL), 0);
+    }
+    p.posts = 0;
+    for (int i = 0; i < TOLD; i++)
+        assert_int_equal(write(pairs[i][1], "x", 1), 1);
+    for (int i = 0; i < TOLD; i++)
+        assert_int_equal(kolk_guest_ready(p.guest, pairs[i][0], KOLK_EVENT_READ), i < 3);
+    assert_int_equal(calls, 3);
+    assert_int_equal(p.posts, 1);
+    assert_int_equal(kolk_guest_turn(p.guest), 2);
+    assert_int_equal(calls, 5);
+    assert_int_equal(p.posts, 1);
+    /* That turn has left one. */
+    assert_int_equal(kolk_guest_ready(p.guest, pairs[0][0], KOLK_EVENT_READ), 1);
+    assert_int_equal(kolk_guest_ready(p.guest, pairs[1][0], KOLK_EVENT_READ), 0);
+    assert_int_equal(p.posts, 2);
+    end_loop(&p);
+    for (int i = 0; i < TOLD; i++)
+        close_pair(pairs[i]);
+}
+
+/* The host has looked before the turn that has served it, and tells afterwards. */
+static void what_was_served_since_the_host_looked_is_not_served_again(void **state) {
+    struct puppet p;
+    int pairs[2][2];
+    make_puppet(&p);
+    make_loop(*state, &p, kolk_host_reactor());
+    struct errands e[2] = {{.p = &p}, {.p = &p}};
+    assert_int_equal(stay_within(&p, KOLK_GUEST_REACTOR, 1, NULL), 0);
+    for (int i = 0; i < 2; i++) {
+        open_pair(pairs[i]);
+        memcpy(e[i].pair, pairs[i], sizeof pairs[i]);
+        assert_int_equal(kolk_loop_add_reader(p.loop, pairs[i][0], count_read, &e[i], NULL), 0);
+        assert_int_equal(write(pairs[i][1], "x", 1), 1);
+    }
+    assert_int_equal(kolk_guest_ready(p.guest, pairs[0][0], KOLK_EVENT_READ), 1);
+    assert_int_equal(kolk_guest_ready(p.guest, pairs[1][0], KOLK_EVENT_READ), 0);
+    assert_int_equal(kolk_guest_turn(p.guest), 1);
+    assert_int_equal(kolk_guest_ready(p.guest, pairs[1][0], KOLK_EVENT_READ), 0);
+    assert_int_equal(kolk_guest_turn(p.guest), 0);
+    assert_int_equal(write(pairs[1][1], "x", 1), 1);
+    assert_int_equal(kolk_guest_ready(p.guest, pairs[1][0], KOLK_EVENT_READ), 1);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(e[i].soon, i + 1);
+        assert_int_equal(e[i].readable, i + 1);
+        kolk_loop_remove_reader(p.loop, pairs[i][0]);
+        close_pair(pairs[i]);
+    }
+    end_loop(&p);
+}
+
 int main(int argc, char **argv) {
     static const struct rule rules[] = {
         RULE(a_reactor_guest_posts_once_for_each_turn),
@@ -598,6 +668,8 @@ int main(int argc, char **argv) {
         RULE(a_refused_watch_is_an_answer),
         RULE(what_is_told_once_is_served_once),
         RULE(a_budget_of_time_ends_while_the_clock_of_the_loop_stands),
+        RULE(what_a_host_tells_one_by_one_shares_a_budget),
+        RULE(what_was_served_since_the_host_looked_is_not_served_again),
     };
     select_tests(argc, argv);
     return run_plain("guest", rules, COUNT(rules));

@@ -145,11 +145,14 @@ KOLK_API int kolk_guest_turn(kolk_guest *self) KOLK_NOEXCEPT;
 /**
  * Tells that a watched descriptor is ready, and takes a turn as kolk_guest_turn() does.
  *
+ * With kolk_host_reactor() and a budget, the descriptors that are told one after the other share it, until kolk_guest_turn() is
+ * called: what is told when it is spent is left to that turn, which the host is asked for with `post`.
+ *
  * @param self    The guest.
  * @param fd      One that `watch` was called with. Another one is ignored.
  * @param events  #KOLK_EVENT_READ, #KOLK_EVENT_WRITE, #KOLK_EVENT_HANGUP, #KOLK_EVENT_INVALID, as in kolk_ready. An error or
  *                hang-up that the host tells apart is reported as all that is watched.
- * @return as kolk_guest_turn().
+ * @return as kolk_guest_turn(); 0 as well when it is left to another turn.
  * @threads{loop} @since 0.1
  */
 KOLK_API int kolk_guest_ready(kolk_guest *self, int fd, uint32_t events) KOLK_NOEXCEPT;
