@@ -194,12 +194,25 @@ int kolk_guest::dispatch_within_budget(uint32_t &ret_items) noexcept {
     }
 }
 
+/* What was muted, where the host has control again. */
+int kolk_guest::watch_again() noexcept {
+    if (by_host())
+        return host_reactor_watch_again(owner->selector().state());
+    if (!muted_)
+        return 0;
+    int status = ops_.watch(userdata_, handle_, KOLK_EVENT_READ);
+    muted_ = status < 0;
+    return status;
+}
+
 void kolk_guest::plan(bool work, int64_t deadline) noexcept {
+    if (int status = watch_again(); status < 0) [[unlikely]] {
+        /* Nothing may come that would remind us: the turn that tells of the failure tries again. */
+        failure_ = status;
+        if (ops_.post)
+            request_turn();
+    }
     switch (way_) {
-    case KOLK_GUEST_HANDLE:
-        if (muted_ && ops_.watch(userdata_, handle_, KOLK_EVENT_READ) >= 0)
-            muted_ = false;
-        break;
     case KOLK_GUEST_THREAD:
         plan_thread(work, deadline);
         break;

@@ -65,6 +65,7 @@ struct kolk_guest final : kolk::counted, kolk::resource {
     void request_turn() noexcept;
     void tell_deadline(int64_t deadline) noexcept;
     void call_thread_back() noexcept;
+    [[nodiscard]] int watch_again() noexcept;
     void plan_thread(bool work, int64_t deadline) noexcept;
     [[nodiscard]] int start_thread() noexcept;
     void report_failure() noexcept;

@@ -29,6 +29,7 @@ struct host_state {
     slot *slots; /* by descriptor */
     uint32_t capacity;
     int first, last; /* the queue of descriptors that are ready; first is -1 when there are none */
+    bool refused;    /* the host did not want to watch something again */
 
     [[nodiscard]] slot *find(int fd) noexcept {
         return fd >= 0 && uint32_t(fd) < capacity && slots[fd].events ? &slots[fd] : nullptr;
@@ -38,7 +39,7 @@ struct host_state {
 
 int host_open(const kolk_reactor_config *config, void **ret_state) noexcept {
     auto *self = create<host_state>(*config->allocator, host_state{config->allocator, config->notify, config->notify_userdata,
-                                                                   nullptr, nullptr, nullptr, 0, -1, -1});
+                                                                   nullptr, nullptr, nullptr, 0, -1, -1, false});
     if (!self)
         return -ENOMEM;
     *ret_state = self;
@@ -102,6 +103,17 @@ void forget(host_state *self, int fd) noexcept {
     gone.muted = false;
 }
 
+/* What was closed meanwhile is left unwatched. */
+int unmute(host_state *self, int fd) noexcept {
+    slot &muted = self->slots[fd];
+    int status = self->ask(fd, muted.events);
+    muted.muted = status < 0;
+    if (status >= 0 || status == KOLK_EBADF)
+        return 0;
+    self->refused = true;
+    return status;
+}
+
 uint32_t still_ready(int fd, uint32_t events) noexcept {
     if (events & KOLK_EVENT_READ && !is_readable(fd))
         events &= ~uint32_t(KOLK_EVENT_READ);
@@ -121,8 +133,8 @@ int host_collect(void *state, int64_t timeout_ns, kolk_ready *ret_ready, uint32_
         if (events & KOLK_EVENT_INVALID)
             forget(self, fd);
         ready.ready = 0; /* leaves the queue with the next look at it */
-        if (ready.muted && self->ask(fd, ready.events) >= 0)
-            ready.muted = false;
+        if (ready.muted)
+            (void)unmute(self, fd);
     }
     return taken || timeout_ns == 0 ? int(taken) : -EOPNOTSUPP;
 }
@@ -180,6 +192,17 @@ void host_reactor_mute(void *state, int fd) noexcept {
     if (!ready->muted && self->ask(fd, 0) >= 0)
         ready->muted = true;
     self->notify(self->notify_userdata);
+}
+
+int host_reactor_watch_again(void *state) noexcept {
+    auto *self = static_cast<host_state *>(state);
+    int status = 0;
+    bool refused = std::exchange(self->refused, false);
+    for (uint32_t fd = 0; refused && fd < self->capacity; fd++)
+        if (self->slots[fd].muted && !self->slots[fd].ready)
+            if (int answer = unmute(self, int(fd)); answer < 0)
+                status = answer;
+    return status;
 }
 
 void host_reactor_put_off(void *state, int fd) noexcept {

@@ -21,6 +21,9 @@ void host_reactor_tell(void *state, int fd, uint32_t events) noexcept;
  * is told that there is something to collect. */
 void host_reactor_mute(void *state, int fd) noexcept;
 
+/* What the host refused to watch again, when it was collected: 0, or what it answers now. */
+[[nodiscard]] int host_reactor_watch_again(void *state) noexcept;
+
 /* A host looks once and then tells of one descriptor after the other. What was told before may have been served since it
  * looked: then the kernel is asked whether that is still so. */
 void host_reactor_doubt(void *state, int fd, bool doubtful) noexcept;

@@ -24,6 +24,7 @@ struct puppet {
     int posted;
     int posts, deadlines, watches; /* Calls. */
     int calls, fail_at, refusals;  /* Of those that ask for something; fail_at 0: none fails. */
+    int watches_to_refuse;         /* The next ones. */
     int destroyed;
     int used_after_destroy;
     int reported; /* To the loop's exception handler. */
@@ -50,6 +51,10 @@ static int watch(void *userdata, int fd, uint32_t events) {
     p->watches++;
     if (events != 0 && refuses(p))
         return KOLK_EMFILE;
+    if (events != 0 && p->watches_to_refuse > 0) {
+        p->watches_to_refuse--;
+        return KOLK_EMFILE;
+    }
     int place = -1;
     for (int i = 0; i < WATCHES; i++)
         if (p->events[i] == 0 ? place < 0 : p->fds[i] == fd)
@@ -520,6 +525,52 @@ static void the_loop_may_be_closed_by_who_is_told_of_a_refusal(void **state) {
     end_loop(&p);
 }
 
+struct inside {
+    struct puppet *p;
+    int fd, status;
+};
+
+/* The host comes from inside a turn, stops watching, and cannot begin again at once. */
+static void tell_inside_and_refuse(void *userdata) {
+    struct inside *inside = userdata;
+    inside->status = kolk_guest_ready(inside->p->guest, inside->fd, KOLK_EVENT_READ);
+    inside->p->watches_to_refuse = 2;
+}
+
+static void check_watched_again(struct fixture *f, uint32_t way) {
+    struct puppet p;
+    make_puppet(&p);
+    make_loop(f, &p, reactor_for(way));
+    struct errands e = {.p = &p};
+    open_pair(e.pair);
+    assert_int_equal(kolk_loop_add_reader(p.loop, e.pair[0], read_byte, &e, NULL), 0);
+    assert_int_equal(stay(&p, way, NULL), 0);
+    struct inside inside = {.p = &p, .fd = way == KOLK_GUEST_HANDLE ? kolk_loop_get_fd(p.loop) : e.pair[0]};
+    assert_int_equal(kolk_loop_call_soon(p.loop, tell_inside_and_refuse, &inside, NULL, NULL), 0);
+    kolk_guest_turn(p.guest);
+    assert_int_equal(inside.status, KOLK_EBUSY);
+    for (int i = 0; i < 5; i++)
+        host_round(&p, MS);
+    assert_int_equal(p.watches_to_refuse, 0);
+    assert_in_range(p.reported, 1, 2);
+    int reads = e.readable;
+    assert_int_equal(write(e.pair[1], "x", 1), 1);
+    for (int64_t until = now_ns() + 2 * SECOND; e.readable == reads && now_ns() < until;)
+        host_round(&p, 20 * MS);
+    assert_int_equal(e.readable, reads + 1);
+    kolk_loop_remove_reader(p.loop, e.pair[0]);
+    end_loop(&p);
+    close_pair(e.pair);
+}
+
+static void a_handle_that_a_host_cannot_watch_again_is_reported_and_tried_again(void **state) {
+    check_watched_again(*state, KOLK_GUEST_HANDLE);
+}
+
+static void a_descriptor_that_a_host_cannot_watch_again_is_reported_and_tried_again(void **state) {
+    check_watched_again(*state, KOLK_GUEST_REACTOR);
+}
+
 static void a_refused_watch_is_an_answer(void **state) {
     struct puppet p;
     int pair[2];
@@ -665,6 +716,8 @@ int main(int argc, char **argv) {
         RULE(a_reactor_guest_survives_each_refusal_of_its_host),
         RULE(a_refused_deadline_is_reported),
         RULE(the_loop_may_be_closed_by_who_is_told_of_a_refusal),
+        RULE(a_handle_that_a_host_cannot_watch_again_is_reported_and_tried_again),
+        RULE(a_descriptor_that_a_host_cannot_watch_again_is_reported_and_tried_again),
         RULE(a_refused_watch_is_an_answer),
         RULE(what_is_told_once_is_served_once),
         RULE(a_budget_of_time_ends_while_the_clock_of_the_loop_stands),
