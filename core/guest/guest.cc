@@ -166,8 +166,9 @@ int kolk_guest::take_turn() noexcept {
         items_left_ -= items < items_left_ ? items : items_left_;
         ns_left_ -= monotonic_time() - begin;
     }
-    /* Refused within a turn, it is for the end of that one to see to the rest; elsewhere nothing will remind us. */
-    if (status == KOLK_EBUSY && !owner->running() && !left_ && ops_.post)
+    /* Refused within a turn, it is for the end of that one to see to the rest; elsewhere nothing will remind us, unless the
+     * host comes again by itself. */
+    if (status == KOLK_EBUSY && !owner->running() && !left_ && (way_ == KOLK_GUEST_THREAD || way_ == KOLK_GUEST_REACTOR))
         request_turn();
     if (--turns_ == 0 && left_)
         finish_stay();

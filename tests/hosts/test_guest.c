@@ -178,6 +178,42 @@ static void check_posts(struct fixture *f, uint32_t way) {
 static void a_reactor_guest_posts_once_for_each_turn(void **state) { check_posts(*state, KOLK_GUEST_REACTOR); }
 static void a_thread_guest_posts_once_for_each_turn(void **state) { check_posts(*state, KOLK_GUEST_THREAD); }
 
+static void turn_where_none_may_be(kolk_thread_future *future, void *userdata) {
+    struct puppet *p = userdata;
+    (void)future;
+    p->refusals = kolk_guest_turn(p->guest);
+}
+
+/* While a gather is walked to be cancelled. Returns how many posts that makes. */
+static int refuse_turn_outside_of_turns(struct fixture *f, uint32_t way) {
+    struct puppet p;
+    kolk_thread_future *inner = NULL;
+    kolk_future *outer = NULL, *gathered = NULL;
+    make_puppet(&p);
+    make_loop(f, &p, reactor_for(way));
+    assert_int_equal(stay(&p, way, NULL), 0);
+    assert_int_equal(kolk_thread_future_new(NULL, &inner), 0);
+    assert_int_equal(kolk_thread_future_add_done_callback(inner, turn_where_none_may_be, &p, NULL), 0);
+    assert_int_equal(kolk_wrap_thread_future(p.loop, inner, &outer), 0);
+    assert_int_equal(kolk_gather(p.loop, &outer, 1, 0, &gathered), 0);
+    kolk_guest_turn(p.guest);
+    p.posts = 0;
+    assert_int_equal(kolk_future_cancel(gathered), 1);
+    assert_int_equal(p.refusals, KOLK_EBUSY);
+    int posts = add(&p.posts, 0);
+    kolk_future_unref(gathered);
+    kolk_future_unref(outer);
+    kolk_thread_future_unref(inner);
+    end_loop(&p);
+    return posts;
+}
+
+static void a_host_that_comes_by_itself_is_not_posted_to(void **state) {
+    assert_int_equal(refuse_turn_outside_of_turns(*state, KOLK_GUEST_FRAME), 0);
+    assert_int_equal(refuse_turn_outside_of_turns(*state, KOLK_GUEST_HANDLE), 0);
+    assert_true(refuse_turn_outside_of_turns(*state, KOLK_GUEST_REACTOR) > 0);
+}
+
 /* One timer of the host's, however many kolk has, and it is moved only when something comes earlier. */
 static void the_host_keeps_one_deadline(void **state) {
     struct puppet p;
@@ -700,6 +736,7 @@ int main(int argc, char **argv) {
     static const struct rule rules[] = {
         RULE(a_reactor_guest_posts_once_for_each_turn),
         RULE(a_thread_guest_posts_once_for_each_turn),
+        RULE(a_host_that_comes_by_itself_is_not_posted_to),
         RULE(the_host_keeps_one_deadline),
         RULE(the_host_is_told_what_each_descriptor_is_watched_for),
         RULE(detaching_leaves_nothing_with_the_host),

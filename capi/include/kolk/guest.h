@@ -38,7 +38,8 @@ enum {
     KOLK_GUEST_ANY = 0,
     /** The host calls kolk_guest_turn() by itself, once per frame. Nothing is registered with it. */
     KOLK_GUEST_FRAME = 1,
-    /** The host watches kolk_loop_get_fd(). Needs `watch`. */
+    /** The host watches kolk_loop_get_fd(). Needs `watch`; `post`, if there is one, has it try again what it could not watch.
+     */
     KOLK_GUEST_HANDLE = 2,
     /** A thread of the guest's waits, and posts when there is something. Needs `post`, from any thread. */
     KOLK_GUEST_THREAD = 3,
