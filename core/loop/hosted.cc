@@ -65,14 +65,13 @@ int kolk_loop::dispatch_outside(uint32_t max_items, int64_t max_ns, uint32_t &re
     }
     turns scope(*this);
     hook_enter();
+    int64_t deadline = max_ns > 0 ? time_after(monotonic_time(), max_ns) : INT64_MAX;
+    bool limited = max_items || max_ns > 0;
     if (on_host_)
         count = collect(0, events);
     if (count >= 0) {
-        take(events, count);
-        if (max_items || max_ns > 0)
-            ret_items = run_within(max_items, max_ns > 0 ? time_after(monotonic_time(), max_ns) : INT64_MAX);
-        else
-            ret_items = run_turn();
+        take(events, count, limited);
+        ret_items = limited ? run_within(max_items, deadline) : run_turn();
     }
     hook_leave();
     stopping_ = false;
@@ -95,7 +94,7 @@ int kolk_loop::dispatch_inside(uint32_t max_items, int64_t max_ns, uint32_t &ret
             return 0;
         }
     }
-    int status = look(0);
+    int status = look(0, max_items || max_ns > 0);
     if (status == 0)
         ret_items += !max_items && max_ns <= 0 ? run_turn() : run_within(max_items ? max_items - ret_items : 0, deadline);
     hook_leave();

@@ -124,14 +124,14 @@ int64_t kolk_loop::time_to_sleep() noexcept {
     return deadline == INT64_MAX ? -1 : time_until(deadline);
 }
 
-int kolk_loop::look(int64_t timeout) noexcept {
+int kolk_loop::look(int64_t timeout, bool limited) noexcept {
     if (int status = check(); status < 0) [[unlikely]]
         return status;
     kolk_ready events[most_events];
     int count = collect(timeout, events);
     if (count < 0)
         return count;
-    take(events, count);
+    take(events, count, limited);
     return 0;
 }
 
@@ -148,8 +148,9 @@ int kolk_loop::collect(int64_t timeout, kolk_ready *ret_events) noexcept {
     return count;
 }
 
-/* Puts it on the ready queue, with what came from others, and the timers that are due. */
-void kolk_loop::take(const kolk_ready *events, int count) noexcept {
+/* Puts it on the ready queue, with what came from others, and the timers that are due. Of very many, a limited turn takes what
+ * it may have the time for. */
+void kolk_loop::take(const kolk_ready *events, int count, bool limited) noexcept {
     for (int i = 0; i < count; i++)
         if (selector_slot *slot = selector_.lookup(events[i])) {
             look_again_ |= !(slot->armed & KOLK_EVENT_EDGE);
@@ -160,8 +161,13 @@ void kolk_loop::take(const kolk_ready *events, int count) noexcept {
         take_inbox(false);
     if (posts_.waiting())
         posts_.take();
-    if (!timers_.empty())
-        timers_.expire(now(), ready_);
+    if (timers_.empty())
+        return;
+    int64_t time = now();
+    if (!limited)
+        timers_.expire(time, ready_);
+    else
+        due_until_ = timers_.expire_some(time, ready_, most_timers) ? time : INT64_MIN;
 }
 
 void kolk_loop::take_inbox(bool closing) noexcept {

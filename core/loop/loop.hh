@@ -117,7 +117,7 @@ struct kolk_loop final {
     [[nodiscard]] bool has_clock() const noexcept { return clock_; }
     bool set_nesting(bool allowed) noexcept; /* returns what it was before */
     [[nodiscard]] bool set_hooks(const kolk_loop_hooks *hooks, void *userdata, kolk_destroy_fn destroy) noexcept;
-    [[nodiscard]] bool alive() const noexcept { return listening || !tasks.empty() || has_work() || !timers_.empty(); }
+    [[nodiscard]] bool alive() noexcept { return listening || !tasks.empty() || has_work() || !timers_.empty(); }
     /* Another thread: sleeps in the loop's place. Any: ends that. */
     void wait_elsewhere(int64_t deadline) noexcept;
     void ring() noexcept;
@@ -279,18 +279,21 @@ struct kolk_loop final {
     [[nodiscard]] bool hosted() const noexcept { return handle_fd_ >= 0 || guest_ || hook_.listening(); }
     static void reactor_has_more(void *self) noexcept;
     void wake() noexcept; /* any thread */
-    /* The same, and what there is to take of others; in a turn, also what is left of it. */
-    [[nodiscard]] bool has_work() const noexcept {
-        return has_ready() || others_wait() || reactor_has_more_ || !batch_.empty() || soon_.in_turn();
+    /* The same, and what there is to take of others and of timers that a limited turn left; in a turn, also what is left of it.
+     */
+    [[nodiscard]] bool has_work() noexcept {
+        return has_ready() || others_wait() || reactor_has_more_ || !batch_.empty() || soon_.in_turn() ||
+               (due_until_ != INT64_MIN && timers_.next_deadline() <= due_until_);
     }
     void hook_enter() noexcept;
     void hook_leave() noexcept;
     void hook_wait(bool over) noexcept;
 
-    static constexpr uint32_t most_events = 256; /* of one look */
-    [[nodiscard]] int look(int64_t timeout) noexcept;
+    static constexpr uint32_t most_events = 256;  /* of one look */
+    static constexpr uint32_t most_timers = 1024; /* of one look, in a limited turn */
+    [[nodiscard]] int look(int64_t timeout, bool limited = false) noexcept;
     [[nodiscard]] int collect(int64_t timeout, kolk_ready *ret_events) noexcept;
-    void take(const kolk_ready *events, int count) noexcept;
+    void take(const kolk_ready *events, int count, bool limited) noexcept;
     /* From inside a turn of this loop, and not of another one that it runs. */
     [[nodiscard]] bool may_nest() const noexcept {
         return nesting_ && kolk::this_thread.loop == this && walking == 0 && cancelling == 0;
@@ -346,6 +349,7 @@ struct kolk_loop final {
     kolk::ready_queue ready_;
     kolk::ready_queue batch_; /* of the turn in progress */
     kolk::timer_wheel timers_;
+    int64_t due_until_ = INT64_MIN; /* when a limited turn left some: those until then are due */
     kolk::inbox inbox_;
     kolk::posted_calls posts_;
     kolk::selector selector_;

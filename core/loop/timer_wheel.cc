@@ -220,15 +220,36 @@ void timer_wheel::advance(uint64_t to) noexcept {
         position_ = to;
 }
 
+void timer_wheel::take_nearest(ready_queue &due) noexcept {
+    timer_node &timer = *near_;
+    remove_near(timer);
+    timer.slot = timer_node::not_waiting;
+    count_--;
+    due.push_back(timer);
+}
+
 void timer_wheel::expire(int64_t now, ready_queue &due) noexcept {
     advance(tick_of(now));
-    while (near_ && near_->when <= now) {
-        timer_node &timer = *near_;
-        remove_near(timer);
-        timer.slot = timer_node::not_waiting;
-        count_--;
-        due.push_back(timer);
+    while (near_ && near_->when <= now)
+        take_nearest(due);
+}
+
+bool timer_wheel::expire_some(int64_t now, ready_queue &due, uint32_t most) noexcept {
+    uint64_t to = tick_of(now);
+    for (;;) {
+        for (; near_ && near_->when <= now; most--) {
+            if (most == 0)
+                return true;
+            take_nearest(due);
+        }
+        /* What is near and not due yet lies at `to` itself. */
+        int slot = near_ ? -1 : first_slot();
+        if (slot < 0 || begin_of(slot) > to)
+            break;
+        advance(begin_of(slot));
     }
+    advance(to);
+    return false;
 }
 
 } // namespace kolk

@@ -49,6 +49,8 @@ class timer_wheel {
 
     /* Moves the timers that are due to the queue: by deadline, then in order of arrival. */
     void expire(int64_t now, ready_queue &due) noexcept;
+    /* The first so many of them. Says whether there are more; those are looked at no further than the slot of the next. */
+    [[nodiscard]] bool expire_some(int64_t now, ready_queue &due, uint32_t most) noexcept;
 
   private:
     static constexpr int tick_bits = 16, slot_bits = 6, slots = 1 << slot_bits, levels = 8;
@@ -63,6 +65,7 @@ class timer_wheel {
     void take_out(timer_node &timer) noexcept;
     void push_near(timer_node &timer) noexcept;
     void remove_near(timer_node &timer) noexcept;
+    void take_nearest(ready_queue &due) noexcept;
     void advance(uint64_t to) noexcept;
     int first_slot() noexcept;
     bool settle(int slot) noexcept;

@@ -467,6 +467,55 @@ static void an_inner_turn_keeps_its_budget(void **state) {
     assert_record(f, "a b inner(0,2,1) c");
 }
 
+enum { BURST = 5000, SOME = 100 };
+
+struct burst {
+    struct fixture *f;
+    int calls, disorder, earlier_came_at;
+};
+
+struct one_of_a_burst {
+    struct burst *burst;
+    int number;
+};
+
+static void earlier_comes(void *userdata) {
+    struct burst *burst = userdata;
+    burst->earlier_came_at = burst->calls;
+}
+
+static void due_in_a_burst(void *userdata) {
+    struct one_of_a_burst *one = userdata;
+    struct burst *burst = one->burst;
+    burst->disorder += one->number != burst->calls++;
+    if (one->number == 0 && kolk_loop_call_at(burst->f->loop, 1, earlier_comes, burst, NULL, NULL) != 0)
+        record(burst->f, "refused");
+}
+
+/* Moving all of them would take longer than its budget. So what is started then, and due before they are, overtakes most. */
+static void a_limited_turn_takes_some_of_very_many_timers(void **state) {
+    static struct one_of_a_burst ones[BURST];
+    struct fixture *f = *state;
+    struct burst burst = {.f = f};
+    kolk_budget budget = {.size = sizeof budget, .max_items = SOME};
+    kolk_progress progress = {.more = 1};
+    kolk_plan plan;
+    for (int i = 0; i < BURST; i++) {
+        ones[i] = (struct one_of_a_burst){&burst, i};
+        assert_int_equal(kolk_loop_call_at(f->loop, 2 + i, due_in_a_burst, &ones[i], NULL, NULL), 0);
+    }
+    for (int turns = 0; progress.more; turns++) {
+        assert_in_range(turns, 0, BURST / SOME);
+        assert_int_equal(kolk_loop_dispatch(f->loop, &budget, &progress), 0);
+        assert_int_equal(kolk_loop_prepare(f->loop, &plan), 0);
+        assert_int_equal(plan.ready, progress.more);
+    }
+    assert_int_equal(burst.calls, BURST);
+    assert_int_equal(burst.disorder, 0);
+    assert_in_range(burst.earlier_came_at, SOME, BURST / 2);
+    assert_record(f, "");
+}
+
 struct modal {
     struct fixture *f;
     int pair[2];
@@ -1156,6 +1205,7 @@ int main(int argc, char **argv) {
         RULE(an_inner_turn_runs_the_rest_of_the_outer_one_first),
         RULE(nesting_may_be_allowed_for_one_call),
         RULE(an_inner_turn_keeps_its_budget),
+        RULE_IN_REAL_TIME(a_limited_turn_takes_some_of_very_many_timers),
         RULE_IN_REAL_TIME(everything_goes_on_in_the_turns_of_a_callback),
         RULE_IN_REAL_TIME(everything_goes_on_in_the_turns_of_a_task),
         RULE(a_reader_on_the_stack_is_not_called_by_its_own_turns),

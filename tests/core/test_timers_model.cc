@@ -120,7 +120,7 @@ struct history {
         return !nodes[id].waiting();
     }
 
-    /* By chance, or to exactly the next deadline, or to the moment before it. */
+    /* By chance, or to exactly the next deadline, or to the moment before it. Not all that is due need be taken. */
     bool pass() noexcept {
         int64_t next = model.next_deadline(), then = now + distance();
         if (draw(2) && next > now && next < INT64_MAX - 1)
@@ -129,14 +129,19 @@ struct history {
         if (talkative)
             printf("now %lld\n", (long long)now);
         ready_queue due;
-        wheel.expire(now, due);
+        uint32_t most = draw(2) ? UINT32_MAX : uint32_t(draw(4));
+        bool more = false;
+        if (most == UINT32_MAX)
+            wheel.expire(now, due);
+        else
+            more = wheel.expire_some(now, due, most);
         bool right = true;
-        while (model.length && model.items[0].when <= now) {
+        for (; most > 0 && model.length && model.items[0].when <= now; most--) {
             ready_item *fired = due.pop_front();
             right = right && fired == &nodes[model.items[0].id] && !nodes[model.items[0].id].waiting();
             model.remove(model.items[0].id);
         }
-        right = right && due.empty();
+        right = right && due.empty() && more == (model.length && model.items[0].when <= now);
         while (due.pop_front())
             continue;
         return right;

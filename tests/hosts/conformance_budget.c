@@ -173,6 +173,39 @@ static void what_a_budget_leaves_over_comes_first_in_the_next_turn(void **state)
     assert_record(&v->f, "0 1 2 3 4 5 6 7 8 9 10 11");
 }
 
+enum { BURST = 5000 };
+
+struct burst {
+    struct visit *v;
+    int next, disorder;
+};
+
+struct one_of_a_burst {
+    struct burst *burst;
+    int number;
+};
+
+static void due_in_a_burst(void *userdata) {
+    struct one_of_a_burst *one = userdata;
+    one->burst->disorder += one->number != one->burst->next++;
+    arrive(one->burst->v);
+}
+
+/* More than one turn takes, whose budget is limited: the host is told that there are more. */
+static void very_many_timers_that_are_due_at_once_all_come(void **state) {
+    static struct one_of_a_burst ones[BURST];
+    struct visit *v = *state;
+    struct burst burst = {.v = v};
+    int64_t now = kolk_loop_time(v->f.loop);
+    for (int i = 0; i < BURST; i++) {
+        ones[i] = (struct one_of_a_burst){&burst, i};
+        assert_int_equal(kolk_loop_call_at(v->f.loop, now - BURST + i, due_in_a_burst, &ones[i], NULL, NULL), 0);
+    }
+    run_until(v, BURST);
+    assert_int_equal(burst.next, BURST);
+    assert_int_equal(burst.disorder, 0);
+}
+
 enum { CROWD = 40 };
 
 /* Of kolk's turns, those between two of the host's. */
@@ -317,6 +350,7 @@ static const struct host_rule rules[] = {
     HOST_RULE_WITH_BUDGET(a_turn_ends_after_so_many_items, BUDGET_ITEMS, 0),
     HOST_RULE(a_turn_without_a_budget_runs_what_was_ready),
     HOST_RULE_WITH_BUDGET(what_a_budget_leaves_over_comes_first_in_the_next_turn, 5, 0),
+    HOST_RULE_WITH_BUDGET(very_many_timers_that_are_due_at_once_all_come, 0, MS),
     HOST_RULE_WITH_BUDGET(descriptors_that_are_ready_together_share_a_budget, 2, 0),
     HOST_RULE(a_host_that_is_always_busy_leaves_kolk_its_timers),
     HOST_RULE(a_host_that_is_always_busy_leaves_kolk_its_descriptors),
