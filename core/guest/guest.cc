@@ -13,6 +13,8 @@ namespace {
 const char *obstacle(loop &on, const kolk_host_ops &ops, uint32_t way) noexcept {
     const kolk_reactor_ops &reactor = on.selector().ops();
     bool by_host = &reactor == &host_reactor;
+    if (way != KOLK_GUEST_FRAME && on.has_clock())
+        return "its time is not the kernel's, which the host's timers count";
     if (by_host && way != KOLK_GUEST_REACTOR)
         return "its reactor is the host, so KOLK_GUEST_REACTOR is the only way";
     switch (way) {
@@ -21,12 +23,12 @@ const char *obstacle(loop &on, const kolk_host_ops &ops, uint32_t way) noexcept 
     case KOLK_GUEST_HANDLE:
         if (!(reactor.caps & KOLK_REACTOR_GET_FD))
             return "its reactor has no descriptor to watch";
-        return on.has_clock() ? "its time is not the kernel's" : ops.watch ? nullptr : "the host cannot watch descriptors";
+        return ops.watch ? nullptr : "the host cannot watch descriptors";
     case KOLK_GUEST_THREAD:
         if (!(reactor.caps & KOLK_REACTOR_WAIT))
             return "its reactor cannot wait without taking";
-        if (on.has_clock() || on.on_host())
-            return on.has_clock() ? "its time is not the kernel's" : "its reactor is on a loop of this thread's";
+        if (on.on_host())
+            return "its reactor is on a loop of this thread's";
         return ops.post ? nullptr : "the host cannot be posted to";
     case KOLK_GUEST_REACTOR:
         if (!by_host && !on.on_host())

@@ -351,6 +351,28 @@ static void a_reactor_that_lacks_what_a_way_needs_is_refused(void **state) {
     end_loop(&p);
 }
 
+static int64_t another_time(void *userdata) {
+    (void)userdata;
+    return now_ns() / 2;
+}
+
+/* The host's timers would be early, late, or never come. */
+static void a_loop_with_a_clock_of_its_own_can_only_be_given_frames(void **state) {
+    struct fixture *f = *state;
+    for (uint32_t way = KOLK_GUEST_ANY; way <= KOLK_GUEST_REACTOR; way++) {
+        struct puppet p;
+        make_puppet(&p);
+        kolk_loop_options options = {
+            .size = sizeof options, .reactor_ops = reactor_for(way), .clock = another_time, .allocator = &f->memory.hook};
+        assert_int_equal(kolk_loop_new(&options, &p.loop, NULL), 0);
+        if (way == KOLK_GUEST_FRAME)
+            assert_int_equal(stay(&p, way, NULL), 0);
+        else
+            assert_refused(&p, way, KOLK_ENOTSUP);
+        end_loop(&p);
+    }
+}
+
 static void the_first_way_that_goes_is_taken(void **state) {
     const struct {
         const kolk_reactor_ops *ops;
@@ -744,6 +766,7 @@ int main(int argc, char **argv) {
         RULE(a_host_is_let_go_when_the_turn_ends),
         RULE(a_host_that_lacks_what_a_way_needs_is_refused),
         RULE(a_reactor_that_lacks_what_a_way_needs_is_refused),
+        RULE(a_loop_with_a_clock_of_its_own_can_only_be_given_frames),
         RULE(the_first_way_that_goes_is_taken),
         RULE(a_table_of_the_wrong_size_is_refused),
         RULE(another_thread_is_refused),

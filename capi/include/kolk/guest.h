@@ -97,7 +97,8 @@ typedef struct kolk_guest_options {
 /**
  * Lets a loop live in a host. The host's loop runs on the loop's thread.
  *
- * @param loop       The loop; it has no other guest. One made with kolk_host_reactor() can live only in #KOLK_GUEST_REACTOR.
+ * @param loop       The loop; it has no other guest. One made with kolk_host_reactor() can live only in #KOLK_GUEST_REACTOR,
+ *                   one with a clock of its own only in #KOLK_GUEST_FRAME.
  * @param ops        What the host can do. Copied.
  * @param userdata   Handed to @p ops. @ref owned_by_callee through @p destroy.
  * @param destroy    May be NULL. Called after the last call of @p ops: from kolk_guest_detach(), or when the turn ends in which
