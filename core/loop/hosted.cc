@@ -18,6 +18,15 @@ int kolk_loop::prepare(kolk_plan &ret_plan) noexcept {
 }
 
 int kolk_loop::wait(int64_t deadline) noexcept {
+    /* A guest's thread that waits now is called back by ringing, which is not to end this wait. */
+    if (selector_.has_waiter()) [[unlikely]] {
+        bool in_turn = mark.in_turn();
+        int status = look(0);
+        if (in_turn)
+            mark.next_turn();
+        if (status < 0)
+            return status;
+    }
     /* A host that did not ask for the plan does not sleep through it. */
     int64_t timeout = has_work() ? 0 : time_to_sleep();
     if (deadline != INT64_MAX && timeout != 0) {
@@ -222,7 +231,7 @@ void kolk_loop::reactor_has_more(void *self) noexcept {
 
 /* What goes wrong is found again, and told, by the turn that follows. */
 void kolk_loop::wait_elsewhere(int64_t deadline) noexcept {
-    (void)selector_.wait(deadline == INT64_MAX ? -1 : time_until(deadline));
+    (void)selector_.wait_as_waiter(deadline == INT64_MAX ? -1 : time_until(deadline));
 }
 
 void kolk_loop::ring() noexcept { wake_fd_signal(wake_fd_); }

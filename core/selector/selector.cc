@@ -144,6 +144,13 @@ int kolk_selector::after_fork() noexcept {
 }
 
 int kolk_selector::wait(int64_t timeout_ns) noexcept {
+    call_back_waiter();
+    int status = wait_as_waiter(timeout_ns);
+    dismiss_waiter();
+    return status;
+}
+
+int kolk_selector::wait_as_waiter(int64_t timeout_ns) noexcept {
     if (!(ops_->caps & KOLK_REACTOR_WAIT))
         return KOLK_ENOTSUP;
     int status = ops_->wait(state_, timeout_ns);

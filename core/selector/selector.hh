@@ -52,6 +52,7 @@ struct kolk_selector final {
         return count >= 0 ? count : failed(-count);
     }
     [[nodiscard]] int wait(int64_t timeout_ns) noexcept;
+    [[nodiscard]] int wait_as_waiter(int64_t timeout_ns) noexcept; /* see set_waiter() */
     [[nodiscard]] int get_fd() noexcept;
 
     /* For a reactor on a loop of the program: who runs that, KOLK_STAY_…. */
@@ -67,6 +68,8 @@ struct kolk_selector final {
         dismiss_ = dismiss;
         waiter_userdata_ = userdata;
     }
+
+    [[nodiscard]] bool has_waiter() const noexcept { return call_back_; }
 
     /* In a forked child: new kernel objects, and everything is watched again. */
     [[nodiscard]] int after_fork() noexcept;

@@ -132,6 +132,26 @@ static void a_guest_may_be_run_by_itself_during_its_stay(void **state) {
     goes_on(v);
 }
 
+static void wait_by_itself(void *userdata) {
+    struct answer *answer = userdata;
+    kolk_loop *loop = answer->v->f.loop;
+    answer->due = kolk_loop_time(loop) + 5 * MS;
+    answer->status = kolk_loop_wait(loop, answer->due);
+    answer->came = kolk_loop_time(loop);
+}
+
+static void a_guest_may_be_waited_with_during_its_stay(void **state) {
+    struct visit *v = *state;
+    for (int i = 0; i < 3; i++) {
+        struct answer answer = {.v = v, .ticks = 1};
+        run_for(v, 5 * MS);
+        sleep_ns(5 * MS); /* By now, a thread of kolk's waits. */
+        wait_by_itself(&answer);
+        assert_waited(&answer);
+    }
+    goes_on(v);
+}
+
 static void count_change(void *counter) { __atomic_add_fetch((int *)counter, 1, __ATOMIC_RELAXED); }
 
 /* A program may want to know what its host is told. */
@@ -153,6 +173,7 @@ static const struct host_rule rules[] = {
     HOST_RULE(hooks_enclose_what_a_guest_runs_and_nothing_sleeps),
     HOST_RULE_THAT_NEEDS(a_callback_of_a_guest_may_wait_for_a_future, NEEDS_DETACHED),
     HOST_RULE_THAT_NEEDS(a_guest_may_be_run_by_itself_during_its_stay, NEEDS_DETACHED),
+    HOST_RULE_THAT_NEEDS(a_guest_may_be_waited_with_during_its_stay, NEEDS_DETACHED),
     HOST_RULE(a_plan_hook_is_told_beside_the_host),
 };
 
