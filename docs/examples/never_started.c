@@ -1,7 +1,7 @@
 /* A coroutine runs when it is awaited or made a task, not when it is made: never_started.
  *
- * co_1 is made and forgotten, co_2 awaited, co_3 made a task that runs when main has ended. The loop's exception handler is told
- * about the forgotten one. */
+ * co_1 is made and forgotten, co_2 awaited, co_3 made a task that runs when main has ended. The loop's exception handler is
+ * told about the forgotten one. */
 #include "start.h"
 
 #include <stdio.h>

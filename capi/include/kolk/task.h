@@ -245,8 +245,8 @@ KOLK_API int kolk_loop_cancel_all(kolk_loop *loop) KOLK_NOEXCEPT;
  * @param loop    One that is running on this thread.
  * @param future  A future of it. @ref borrowed.
  * @return 0 when @p future is done; #KOLK_EPENDING when kolk_loop_stop() came first, which then stops the outer turns too;
- *         #KOLK_EINVAL also when the loop is not running or for a task that is on the stack; #KOLK_EBUSY from a destroy function
- *         that a cancellation has called; #KOLK_ECLOSED while the loop closes.
+ *         #KOLK_EINVAL also when the loop is not running or for a task that is on the stack; #KOLK_EBUSY from a destroy
+ *         function that a cancellation has called; #KOLK_ECLOSED while the loop closes.
  * @threads{loop} @since 0.1
  */
 KOLK_API int kolk_loop_run_nested(kolk_loop *loop, kolk_future *future) KOLK_NOEXCEPT;
