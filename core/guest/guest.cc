@@ -316,12 +316,9 @@ int kolk_guest::start_thread() noexcept {
 }
 
 void kolk_guest::call_thread_back() noexcept {
-    wait_thread::state now = thread_.now();
-    if (now == wait_thread::state::parked)
-        return;
-    if (now == wait_thread::state::waiting)
+    if (thread_.call_back())
         owner->ring();
-    thread_.call_back();
+    thread_.wait_until_parked();
 }
 
 /* The thread that waits in the child's place is the parent's, as is its way through set_waiter(). */

@@ -56,10 +56,16 @@ void wait_thread::let_go(int64_t until) noexcept {
     pthread_mutex_unlock(&lock_);
 }
 
-void wait_thread::call_back() noexcept {
+bool wait_thread::call_back() noexcept {
     pthread_mutex_lock(&lock_);
     called_back_ = true;
-    pthread_cond_broadcast(&news_);
+    bool waits = now_ == state::waiting;
+    pthread_mutex_unlock(&lock_);
+    return waits;
+}
+
+void wait_thread::wait_until_parked() noexcept {
+    pthread_mutex_lock(&lock_);
     while (now_ != state::parked)
         pthread_cond_wait(&news_, &lock_);
     pthread_mutex_unlock(&lock_);

@@ -34,7 +34,9 @@ class wait_thread {
     enum class state { parked, waiting, telling };
     [[nodiscard]] state now() noexcept;
     void let_go(int64_t until) noexcept; /* a parked one */
-    void call_back() noexcept;           /* somebody has seen to it that a wait ends */
+    /* Calls it back. Says whether it waits, which somebody has to end then; it does not tell of that. */
+    [[nodiscard]] bool call_back() noexcept;
+    void wait_until_parked() noexcept; /* after that */
 
   private:
     static void *run(void *self) noexcept;
