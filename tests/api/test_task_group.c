@@ -623,7 +623,7 @@ static int time_out_a_group(void *userdata, void **ret_result) {
     struct scene member = {.f = f, .name = "member", .status = KOLK_ECANCELED};
     kolk_scope *scope = NULL;
     kolk_task_group *group = NULL;
-    kolk_timeout(2 * MS, &scope);
+    kolk_timeout(100 * MS, &scope); /* by when the member hangs */
     int status = kolk_task_group_enter(0, &group);
     if (status == 0)
         status = add(group, hang, &member);

@@ -88,7 +88,7 @@ static void say_done(kolk_future *future, void *userdata) {
 static void a_time_out_waits_for_the_task_to_end(void **state) {
     struct fixture *f = *state;
     kolk_task *task = spawn(f, end_slowly);
-    kolk_future *limited = wait_for(f, kolk_task_as_future(task), 2 * MS);
+    kolk_future *limited = wait_for(f, kolk_task_as_future(task), 100 * MS);
     assert_int_equal(kolk_future_add_done_callback(limited, say_done, f, NULL), 0);
     drive_until(f, limited);
     drive_during(f, MS);
