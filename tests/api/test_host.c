@@ -1074,6 +1074,7 @@ static void close_and_set_hooks(void *fixture) {
     record(f, "close(%s) set(%s) dispatch(%s)", kolk_status_name(kolk_loop_close(f->loop)),
            kolk_status_name(kolk_loop_set_hooks(f->loop, NULL, NULL, NULL)),
            kolk_status_name(kolk_loop_dispatch(f->loop, NULL, NULL)));
+    kolk_loop_call_soon_threadsafe(f->loop, nothing, NULL, NULL); /* ends the wait */
 }
 
 /* Around the wait of the thirds an interpreter may do as it likes, but not with this loop. */
@@ -1083,7 +1084,7 @@ static void a_wait_is_not_pulled_from_under_itself(void **state) {
     if (!(f->ops->caps & KOLK_REACTOR_WAIT))
         skip();
     assert_int_equal(kolk_loop_set_hooks(f->loop, &hooks, f, NULL), 0);
-    assert_int_equal(kolk_loop_wait(f->loop, kolk_loop_time(f->loop) + MS), 0);
+    assert_int_equal(kolk_loop_wait(f->loop, KOLK_NEVER), 0);
     assert_record(f, "close(KOLK_EBUSY) set(KOLK_EBUSY) dispatch(KOLK_EBUSY)");
     assert_int_equal(kolk_loop_set_hooks(f->loop, NULL, NULL, NULL), 0);
 }
