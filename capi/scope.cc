@@ -1,7 +1,6 @@
 #include "core/task/scope.hh"
 
 #include "capi/check.hh"
-#include "core/task/sleep.hh"
 
 using namespace kolk;
 
@@ -10,25 +9,35 @@ namespace {
 int check(const kolk_scope *self) noexcept { return self ? self->host->owner->check() : int(KOLK_EINVAL); }
 int check_thread(const kolk_scope *self) noexcept { return self ? self->host->owner->check_thread() : int(KOLK_EINVAL); }
 
+/* May the running task enter a scope? */
+int check_enter(kolk_scope **ret_scope) noexcept {
+    if (!ret_scope)
+        return KOLK_EINVAL;
+    task *self = this_thread.task;
+    return self ? self->owner->check_open() : int(KOLK_ENOTASK);
+}
+
 } // namespace
 
 extern "C" {
 
 int kolk_scope_enter(uint32_t flags, int64_t deadline_ns, kolk_scope **ret_scope) noexcept {
-    if (!ret_scope || (flags & ~(KOLK_SCOPE_LEVEL | KOLK_SCOPE_SHIELD)))
-        return KOLK_EINVAL;
-    task *self = this_thread.task;
-    if (!self)
-        return KOLK_ENOTASK;
-    int status = self->owner->check_open();
-    return status < 0 ? status : enter_scope(*self, flags, deadline_ns, *ret_scope);
+    int status = flags & ~(KOLK_SCOPE_LEVEL | KOLK_SCOPE_SHIELD) ? int(KOLK_EINVAL) : check_enter(ret_scope);
+    if (status < 0)
+        return status;
+    task &self = *this_thread.task;
+    return enter_scope(self, flags, deadline_ns, deadline_ns == KOLK_NEVER ? 0 : self.owner->now(), *ret_scope);
 }
 
 int kolk_timeout(int64_t timeout_ns, kolk_scope **ret_scope) noexcept {
-    task *self = this_thread.task;
-    if (!self)
-        return ret_scope ? int(KOLK_ENOTASK) : int(KOLK_EINVAL);
-    return kolk_scope_enter(0, timeout_ns == KOLK_NEVER ? KOLK_NEVER : deadline_after(*self->owner, timeout_ns), ret_scope);
+    if (timeout_ns == KOLK_NEVER)
+        return kolk_scope_enter(0, KOLK_NEVER, ret_scope);
+    int status = check_enter(ret_scope);
+    if (status < 0)
+        return status;
+    task &self = *this_thread.task;
+    int64_t now = self.owner->now();
+    return enter_scope(self, 0, time_after(now, timeout_ns), now, *ret_scope);
 }
 
 int kolk_timeout_at(int64_t when_ns, kolk_scope **ret_scope) noexcept { return kolk_scope_enter(0, when_ns, ret_scope); }
@@ -68,7 +77,7 @@ int kolk_scope_reschedule(kolk_scope *self, int64_t when_ns) noexcept {
         return status;
     if (self->cancelled)
         return KOLK_EALREADY;
-    self->expire_at(when_ns);
+    self->expire_at(when_ns, self->host->owner->now());
     return 0;
 }
 

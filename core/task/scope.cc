@@ -7,14 +7,14 @@ using namespace kolk;
 
 namespace kolk {
 
-int enter_scope(task &self, uint32_t flags, int64_t deadline, scope *&ret_scope) noexcept {
+int enter_scope(task &self, uint32_t flags, int64_t deadline, int64_t now, scope *&ret_scope) noexcept {
     if (!self.annotate())
         return KOLK_ENOMEM;
     auto *made = self.owner->objects.create<scope>(self, flags);
     if (!made)
         return KOLK_ENOMEM;
     made->enter();
-    made->expire_at(deadline);
+    made->expire_at(deadline, now);
     ret_scope = made;
     return 0;
 }
@@ -95,10 +95,10 @@ void kolk_scope::enter() noexcept {
     }
 }
 
-void kolk_scope::expire_at(int64_t when) noexcept {
+void kolk_scope::expire_at(int64_t when, int64_t now) noexcept {
     if (when == KOLK_NEVER)
         (void)host->owner->stop_timer(*this);
-    else if (when <= host->owner->now())
+    else if (when <= now)
         host->owner->start_due_timer(*this);
     else
         host->owner->start_timer(*this, when);

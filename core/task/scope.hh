@@ -28,7 +28,7 @@ struct kolk_scope : kolk::timer_node {
 
     /* It is the innermost then. The host has annotations. */
     void enter() noexcept;
-    void expire_at(int64_t when) noexcept;
+    void expire_at(int64_t when, int64_t now) noexcept; /* the time now, which who knows it need not ask for again */
     bool cancel() noexcept;
     /* The innermost one of the running task: leaves it. Says what becomes of the block's status. */
     [[nodiscard]] int leave(int status) noexcept;
@@ -46,7 +46,7 @@ namespace kolk {
 using scope = ::kolk_scope;
 
 /* 0, or KOLK_ENOMEM. */
-[[nodiscard]] int enter_scope(task &self, uint32_t flags, int64_t deadline, scope *&ret_scope) noexcept;
+[[nodiscard]] int enter_scope(task &self, uint32_t flags, int64_t deadline, int64_t now, scope *&ret_scope) noexcept;
 int leave_scope(scope &self, int status) noexcept;
 
 /* Whether every wait in this scope fails. */
