@@ -46,18 +46,6 @@ int take_bytes(int fd) {
     return total;
 }
 
-#ifndef __has_feature
-#define __has_feature(x) 0
-#endif
-
-int is_thread_sanitizer(void) {
-#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
-    return 1;
-#else
-    return 0;
-#endif
-}
-
 /* ---- Running the host ---- */
 
 void arrive(void *visit) {
@@ -292,7 +280,7 @@ static const char *what_is_missing(const struct host *host, uint32_t needs) {
         return "a host without modal loops";
     if (needs & NEEDS_FORK && !host->after_fork)
         return "a host that cannot be forked";
-    if (needs & NEEDS_FORK && is_thread_sanitizer())
+    if (needs & NEEDS_FORK && !MAY_FORK)
         return "the thread sanitizer does not survive a fork";
     return NULL;
 }

@@ -121,7 +121,4 @@ pthread_t start_thread(void *(*fn)(void *userdata), void *userdata);
 void put_byte(int fd);
 int take_bytes(int fd);
 
-/* Whether the program was built with it; it is slower then, and counts on fewer. */
-int is_thread_sanitizer(void);
-
 #endif

@@ -148,7 +148,7 @@ static void a_waker_rung_in_a_signal_handler_wakes_the_host(void **state) {
 /* ---- Many ---- */
 
 /* How many in all; the thread sanitizer makes each ten times as dear. */
-static int many(void) { return is_thread_sanitizer() ? 10000 : 100000; }
+static int many(void) { return UNDER_THREAD_SANITIZER ? 10000 : 100000; }
 
 struct poster {
     struct visit *v;

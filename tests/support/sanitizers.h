@@ -6,11 +6,12 @@
 #define __has_feature(x) 0
 #endif
 
-/* The thread sanitizer dislikes forks. */
+/* Slow, and dislikes forks. */
 #if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
-#define MAY_FORK 0
+#define UNDER_THREAD_SANITIZER 1
 #else
-#define MAY_FORK 1
+#define UNDER_THREAD_SANITIZER 0
 #endif
+#define MAY_FORK (!UNDER_THREAD_SANITIZER)
 
 #endif
