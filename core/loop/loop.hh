@@ -165,6 +165,8 @@ struct kolk_loop final {
         timers_.start(timer, when);
         touched();
     }
+    /* The same where the first deadline, for which a host may sleep, stays as it is; false elsewhere. */
+    [[nodiscard]] bool put_off_timer(kolk::timer_node &timer, int64_t when) noexcept { return timers_.put_off(timer, when); }
     /* One that is due, ahead of the next look at the clock. */
     void start_due_timer(kolk::timer_node &timer) noexcept {
         (void)stop_timer(timer);

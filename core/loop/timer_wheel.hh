@@ -5,8 +5,9 @@
  * each time the position reaches its slot, at most 8 times. Timers of the slot at the position lie in a pairing heap, ordered
  * by nanosecond and then by order of arrival: wide slots cost no precision.
  *
- * A timer that is moved to a later time stays where it is, and finds its new place when its old slot's turn comes: deadlines
- * that are pushed out again and again, as idle connections do, cost one write each.
+ * A timer that is moved and is behind the earliest of its slot, before and after, stays where it is, and finds its new place
+ * when the slot's turn comes: deadlines that are pushed out again and again, as those of idle connections are, cost one
+ * comparison and one write each.
  *
  * All links are in the timers; nothing is allocated. After Varghese and Lauck's timing wheels. Knows nothing of clocks: the
  * loop passes "now", and so do the tests. */
@@ -41,6 +42,18 @@ class timer_wheel {
 
     /* Starts a timer that is not waiting, or moves one that is. */
     void start(timer_node &timer, int64_t when) noexcept;
+    /* The same for a timer that neither is nor becomes the earliest of its slot, which stays there. False for others, which are
+     * left alone. */
+    [[nodiscard]] bool put_off(timer_node &timer, int64_t when) noexcept {
+        if (timer.slot >= levels * slots)
+            return false;
+        int64_t earliest = earliest_[timer.slot];
+        if (when <= earliest || timer.when <= earliest)
+            return false;
+        timer.when = when;
+        timer.order = arrivals_++;
+        return true;
+    }
     void stop(timer_node &timer) noexcept;
 
     /* The earliest deadline, INT64_MAX when there is none. It is exact, unless more than 64 timers share the first slot and one
