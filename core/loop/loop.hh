@@ -63,6 +63,23 @@ using task_list = list<::kolk_task, task_tag>;
 } // namespace kolk
 
 struct kolk_loop final {
+  private:
+    /* What a turn touches. First, where instructions that reach it are short. */
+    uint64_t open_for_, accepts_from_; /* the token of the loop's thread, while it may be used so */
+    bool running_ = false, stopping_ = false, closing_ = false, limited_turn_ = false;
+    bool orphaned_ = false;    /* the last user left during a turn */
+    bool look_again_ = false;  /* the last look may have left events in the kernel that are no news to an edge-triggered host */
+    bool host_sleeps_ = false; /* as far as we know: it relies on what it is told, and no turn is running or it may nest */
+    bool nesting_ = false;     /* a host may turn the loop inside of a turn */
+    bool reactor_has_more_ = false; /* it said so, or had more to tell than there was room for */
+    bool on_host_ = false;          /* the reactor is on a loop of the program */
+    uint32_t continued_ = 0;        /* what was run without coming back to the turn */
+    uint32_t continue_for_ = 0;     /* how much may be, before the next look; 0 when the run is to stop */
+    const kolk::outcome *until_;    /* of the future that the loop runs for; it begins as pending, which is 0 */
+    kolk::soon_calls soon_;         /* the calls before all of ready_; shut in a limited turn, and while a host sleeps */
+    kolk::ready_queue ready_;
+    kolk::ready_queue batch_; /* of the turn in progress */
+
   public:
     kolk_loop(const kolk::allocator &memory, uint64_t thread) noexcept;
     ~kolk_loop();
@@ -335,21 +352,6 @@ struct kolk_loop final {
     class inner_turns;
     class own_run;
 
-    /* What a turn touches. */
-    uint64_t open_for_, accepts_from_; /* the token of the loop's thread, while it may be used so */
-    bool running_ = false, stopping_ = false, closing_ = false, limited_turn_ = false;
-    bool orphaned_ = false;    /* the last user left during a turn */
-    bool look_again_ = false;  /* the last look may have left events in the kernel that are no news to an edge-triggered host */
-    bool host_sleeps_ = false; /* as far as we know: it relies on what it is told, and no turn is running or it may nest */
-    bool nesting_ = false;     /* a host may turn the loop inside of a turn */
-    bool reactor_has_more_ = false; /* it said so, or had more to tell than there was room for */
-    bool on_host_ = false;          /* the reactor is on a loop of the program */
-    uint32_t continued_ = 0;        /* what was run without coming back to the turn */
-    uint32_t continue_for_ = 0;     /* how much may be, before the next look; 0 when the run is to stop */
-    const kolk::outcome *until_;    /* of the future that the loop runs for; it begins as pending, which is 0 */
-    kolk::soon_calls soon_;         /* the calls before all of ready_; shut in a limited turn, and while a host sleeps */
-    kolk::ready_queue ready_;
-    kolk::ready_queue batch_; /* of the turn in progress */
     kolk::timer_wheel timers_;
     int64_t due_until_ = INT64_MIN; /* when a limited turn left some: those until then are due */
     kolk::inbox inbox_;
