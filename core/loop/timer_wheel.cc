@@ -218,11 +218,7 @@ void timer_wheel::take_nearest(ready_queue &due) noexcept {
     due.push_back(timer);
 }
 
-void timer_wheel::expire(int64_t now, ready_queue &due) noexcept {
-    advance(tick_of(now));
-    while (near_ && near_->when <= now)
-        take_nearest(due);
-}
+void timer_wheel::expire(int64_t now, ready_queue &due) noexcept { (void)expire_some(now, due, UINT32_MAX); }
 
 bool timer_wheel::expire_some(int64_t now, ready_queue &due, uint32_t most) noexcept {
     uint64_t to = tick_of(now);
