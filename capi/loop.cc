@@ -119,7 +119,7 @@ int kolk_loop_stop(kolk_loop *self) noexcept {
 
 /* Aligned as what runs the calls is: kolk_loop::run_calls(). */
 [[gnu::aligned(64)]] int kolk_loop_call_soon(kolk_loop *self, kolk_callback_fn fn, void *userdata, kolk_destroy_fn destroy,
-                        kolk_handle **ret_handle) noexcept {
+                                             kolk_handle **ret_handle) noexcept {
     if (!self || !self->accepts() || !fn || ret_handle || !call_soon_at_once(*self, fn, userdata, destroy)) [[unlikely]]
         return call_soon_otherwise(self, fn, userdata, destroy, ret_handle);
     return 0;

@@ -16,6 +16,7 @@ void kolk_timer::expired(ready_item &item, bool closing) noexcept {
     auto &self = static_cast<kolk_timer &>(item);
     if (closing)
         return;
+    self.fetch_ahead();
     self.ref(); /* the callback may drop it */
     self.fn(self.userdata);
     self.unref();

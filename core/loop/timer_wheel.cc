@@ -22,6 +22,16 @@ void push_front(timer_node *&head, timer_node &timer, timer_node *parent) noexce
     head = &timer;
 }
 
+/* How many timers of a slot come from memory at once when it is taken apart. More help no further, and each start has to find
+ * the one so far behind it; those are the last that were put there. */
+constexpr int fetched_at_once = 6;
+
+const timer_node *last_fetched_with(const timer_node *at) noexcept {
+    for (int i = 1; at && i < fetched_at_once; i++)
+        at = next_of(*at);
+    return at;
+}
+
 /* Of two heaps one; the roots' siblings are not looked at. */
 timer_node *meld(timer_node *a, timer_node *b) noexcept {
     if (earlier(*b, *a)) {
@@ -97,6 +107,7 @@ void timer_wheel::place(timer_node &timer) noexcept {
         earliest_[timer.slot] = timer.when;
         stale_[level] &= ~bit;
     }
+    timer.ahead = last_fetched_with(head);
     push_front(head, timer, nullptr);
     busy_[level] |= bit;
 }
@@ -161,6 +172,7 @@ bool timer_wheel::settle(int slot) noexcept {
         if (++looked_at > most)
             return false;
         next = next_of(*timer);
+        timer->fetch_ahead();
         uint64_t tick = tick_of(timer->when);
         bool belongs = (tick >> shift >> slot_bits) == (position_ >> shift >> slot_bits) &&
                        (int(tick >> shift) & (slots - 1)) == slot % slots;
@@ -202,6 +214,7 @@ void timer_wheel::advance(uint64_t to) noexcept {
         slots_[slot] = nullptr;
         while (timer) {
             timer_node *next = next_of(*timer);
+            timer->fetch_ahead();
             place(*timer);
             timer = next;
         }
@@ -214,6 +227,7 @@ void timer_wheel::take_nearest(ready_queue &due) noexcept {
     timer_node &timer = *near_;
     remove_near(timer);
     timer.slot = timer_node::not_waiting;
+    timer.ahead = nullptr;
     count_--;
     due.push_back(timer);
 }
@@ -222,11 +236,14 @@ void timer_wheel::expire(int64_t now, ready_queue &due) noexcept { (void)expire_
 
 bool timer_wheel::expire_some(int64_t now, ready_queue &due, uint32_t most) noexcept {
     uint64_t to = tick_of(now);
+    uint32_t taken = 0;
     for (;;) {
-        for (; near_ && near_->when <= now; most--) {
-            if (most == 0)
+        for (; near_ && near_->when <= now; taken++) {
+            if (taken == most)
                 return true;
             take_nearest(due);
+            if (taken >= 4) /* what is that far before the end was put there by this call */
+                static_cast<timer_node *>(due.near_the_end<4>())->ahead = static_cast<timer_node *>(due.near_the_end<0>());
         }
         /* What is near and not due yet lies at `to` itself. */
         int slot = near_ ? -1 : first_slot();

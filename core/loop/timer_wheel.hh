@@ -23,14 +23,23 @@ namespace kolk {
 struct timer_node : ready_item {
     static constexpr uint16_t not_waiting = UINT16_MAX, in_heap = UINT16_MAX - 1;
 
-    timer_node *child =
-        nullptr; /* in the heap: the first one; next and prev lead to siblings, prev of the first to the parent */
+    union {
+        timer_node *child = nullptr; /* in the heap: the first one; next and prev lead to siblings, prev of it to the parent */
+        const timer_node *ahead;     /* in a list: one a few places on, which may be gone since; only to be fetched */
+    };
     int64_t when = 0;
     uint32_t order = 0;          /* of arrival; wraps around, so that it fits beside the slot */
     uint16_t slot = not_waiting; /* level * 64 + slot, or one of the above */
 
     using ready_item::ready_item;
     [[nodiscard]] bool waiting() const noexcept { return slot != not_waiting; }
+
+    /* Who goes along a list learns where the next one is when this one has come from memory. So that several come at once, and
+     * with each the line behind it, where the rest of the timer is. */
+    void fetch_ahead() const noexcept {
+        __builtin_prefetch(ahead);
+        __builtin_prefetch(ahead + 1);
+    }
 };
 
 class timer_wheel {
