@@ -202,6 +202,7 @@ bool kolk_loop::set_nesting(bool allowed) noexcept {
     bool before = std::exchange(nesting_, allowed);
     if (running_) {
         continue_for_ = 0; /* the next turn begins in sight of the host */
+        must_ring_.store(true, std::memory_order_seq_cst);
         set_host_sleeps(allowed);
         touched();
     }

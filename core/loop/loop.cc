@@ -135,6 +135,19 @@ int kolk_loop::look(int64_t timeout, bool limited) noexcept {
     return 0;
 }
 
+/* Between the turns of a loop that runs by itself. */
+int kolk_loop::look_or_sleep() noexcept {
+    int64_t timeout = time_to_sleep();
+    if (timeout != 0) {
+        must_ring_.store(true, std::memory_order_seq_cst);
+        if (others_wait())
+            timeout = 0;
+    }
+    int status = look(timeout);
+    must_ring_.store(nesting_, std::memory_order_relaxed);
+    return status;
+}
+
 /* What is ready in the kernel, or was queued by a reactor on a host. */
 int kolk_loop::collect(int64_t timeout, kolk_ready *ret_events) noexcept {
     mark.sleep();
@@ -301,7 +314,7 @@ void kolk_loop::run_turns(int &ret_status) noexcept {
                     allowance *= 2;
                 last_look = time;
             }
-            ret_status = look(time_to_sleep());
+            ret_status = look_or_sleep();
             if (ret_status < 0)
                 return;
             since_look = 0;
@@ -339,6 +352,7 @@ int kolk_loop::run(const kolk_future *until) noexcept {
         }
         until_ = &never;
         stopping_ = false;
+        must_ring_.store(true, std::memory_order_seq_cst);
     }
     return leave(status);
 }
@@ -393,6 +407,7 @@ int kolk_loop::run_nested(kolk_future &future) noexcept {
         until_ = &future.state;
         if (!stopping_)
             run_turns(status);
+        must_ring_.store(true, std::memory_order_seq_cst);
     }
     if (status == 0 && !future.done())
         status = KOLK_EPENDING;
@@ -412,6 +427,8 @@ bool kolk_loop::stop_timer(timer_node &timer) noexcept {
 }
 
 void kolk_loop::wake() noexcept {
+    if (!must_ring_.load(std::memory_order_seq_cst))
+        return;
     wake_fd_signal(wake_fd_);
     hook_.tell();
 }

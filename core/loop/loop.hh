@@ -297,7 +297,7 @@ struct kolk_loop final {
     void set_host_sleeps(bool sleeps) noexcept;
     [[nodiscard]] bool hosted() const noexcept { return handle_fd_ >= 0 || guest_ || hook_.listening(); }
     static void reactor_has_more(void *self) noexcept;
-    void wake() noexcept; /* any thread */
+    void wake() noexcept; /* any thread, with something for the loop to find */
     /* The same, and what there is to take of others and of timers that a limited turn left; in a turn, also what is left of it.
      */
     [[nodiscard]] bool has_work() noexcept {
@@ -336,6 +336,7 @@ struct kolk_loop final {
         batch_.take(ready_);
         return true;
     }
+    [[nodiscard]] int look_or_sleep() noexcept;
     [[nodiscard]] bool others_wait() const noexcept { return !inbox_.empty() || posts_.waiting(); }
     void take_inbox(bool closing) noexcept;
     [[nodiscard]] int run(const kolk_future *until) noexcept;
@@ -354,6 +355,9 @@ struct kolk_loop final {
 
     kolk::timer_wheel timers_;
     int64_t due_until_ = INT64_MIN; /* when a limited turn left some: those until then are due */
+    /* What arrives has to ring. Not while the loop runs by itself and will look before it sleeps: it writes first and looks
+     * then, and whoever posts does so too, so one of them sees the other. */
+    std::atomic<bool> must_ring_{true};
     kolk::inbox inbox_;
     kolk::posted_calls posts_;
     kolk::selector selector_;

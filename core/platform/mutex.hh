@@ -1,4 +1,5 @@
-/* A lock between threads. */
+/* A lock between threads. Who finds it taken tries for a while before it sleeps, where the system can do that: it is held for a
+ * few instructions, and to sleep and be woken takes thousands. */
 #pragma once
 
 #include <pthread.h>
@@ -15,13 +16,18 @@ class mutex {
     /* In a forked child, where whoever held it is not there. False when somebody did. */
     [[nodiscard]] bool begin_anew() noexcept {
         bool was_free = pthread_mutex_trylock(&native_) == 0;
-        native_ = PTHREAD_MUTEX_INITIALIZER;
+        native_ = unlocked;
         return was_free;
     }
 
   private:
     friend class condition;
-    pthread_mutex_t native_ = PTHREAD_MUTEX_INITIALIZER;
+#ifdef PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP
+    static constexpr pthread_mutex_t unlocked = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP;
+#else
+    static constexpr pthread_mutex_t unlocked = PTHREAD_MUTEX_INITIALIZER;
+#endif
+    pthread_mutex_t native_ = unlocked;
 };
 
 /* Held until the scope is left. */
