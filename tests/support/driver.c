@@ -507,6 +507,8 @@ void drive_during(struct fixture *f, int64_t duration_ns) {
         run_what_is_ready(f);
 }
 
+void pause_ms(long ms) { nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * MS}, NULL); }
+
 /* ---- Tasks, futures, descriptors ---- */
 
 kolk_task *spawn_with(struct fixture *f, kolk_coroutine_fn fn, void *userdata) {

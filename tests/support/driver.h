@@ -118,6 +118,9 @@ void drive_until_count(struct fixture *f, const int *counter, int expected);
 /* Turns for so long, whatever happens or not. */
 void drive_during(struct fixture *f, int64_t duration_ns);
 
+/* Lets so much real time pass, in which nothing is driven. */
+void pause_ms(long ms);
+
 /* Makes a task that gets the fixture, or something else. The caller owns it. */
 kolk_task *spawn(struct fixture *f, kolk_coroutine_fn fn);
 kolk_task *spawn_with(struct fixture *f, kolk_coroutine_fn fn, void *userdata);

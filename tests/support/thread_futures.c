@@ -8,8 +8,6 @@ int64_t now_ns(void) {
     return now.tv_sec * SECOND + now.tv_nsec;
 }
 
-void pause_ms(int ms) { nanosleep(&(struct timespec){.tv_nsec = ms * MS}, NULL); }
-
 pthread_t start_thread(void *(*fn)(void *), void *userdata) {
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, fn, userdata), 0);

@@ -8,7 +8,6 @@
 
 /* The real time, also where the loop's is virtual. */
 int64_t now_ns(void);
-void pause_ms(int ms);
 
 pthread_t start_thread(void *(*fn)(void *), void *userdata);
 

@@ -1,0 +1,200 @@
+/* Posts: calls from other threads. They wake the loop, keep their order, and none is lost. */
+#include "support/callbacks.h"
+#include "support/driver.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+enum { POSTERS = 4, POSTS = 25000 };
+
+struct poster {
+    kolk_loop *loop;
+    pthread_t thread;
+    int next;      /* The number the loop expects from this thread. */
+    int disorder;  /* How often it was another. */
+    int *received; /* Of all threads. */
+    int failed;
+};
+
+struct post {
+    struct poster *poster;
+    int number;
+};
+
+static void receive_post(void *userdata) {
+    struct post *post = userdata;
+    post->poster->disorder += post->number != post->poster->next;
+    post->poster->next = post->number + 1;
+    ++*post->poster->received;
+}
+
+static void *post_many(void *userdata) {
+    struct poster *poster = userdata;
+    for (int i = 0; i < POSTS; i++) {
+        struct post *post = malloc(sizeof *post);
+        *post = (struct post){.poster = poster, .number = i};
+        poster->failed += kolk_loop_call_soon_threadsafe(poster->loop, receive_post, post, free) != 0;
+    }
+    return NULL;
+}
+
+/* Of a hundred thousand calls from four threads none is lost, and those of one thread arrive in their order. */
+static void posts_from_threads_arrive_in_order_and_none_is_lost(void **state) {
+    struct fixture *f = *state;
+    struct poster posters[POSTERS];
+    int received = 0;
+    for (int i = 0; i < POSTERS; i++) {
+        posters[i] = (struct poster){.loop = f->loop, .received = &received};
+        assert_int_equal(pthread_create(&posters[i].thread, NULL, post_many, &posters[i]), 0);
+    }
+    drive_until_count(f, &received, POSTERS * POSTS);
+    for (int i = 0; i < POSTERS; i++) {
+        pthread_join(posters[i].thread, NULL);
+        assert_int_equal(posters[i].disorder, 0);
+        assert_int_equal(posters[i].failed, 0);
+    }
+    assert_int_equal(received, POSTERS * POSTS);
+}
+
+struct late_post {
+    kolk_loop *loop;
+    void *word;
+};
+
+static void *post_after_a_while(void *userdata) {
+    struct late_post *post = userdata;
+    pause_ms(30);
+    kolk_loop_call_soon_threadsafe(post->loop, say, post->word, unsay);
+    return NULL;
+}
+
+/* A loop that sleeps, with nothing else to do, is woken by a call from another thread. */
+static void a_post_wakes_a_sleeping_loop(void **state) {
+    struct fixture *f = *state;
+    struct late_post post = {.loop = f->loop, .word = word(f, "posted")};
+    for (int i = 0; i < 3; i++) {
+        pthread_t thread;
+        clear_record(f);
+        assert_int_equal(pthread_create(&thread, NULL, post_after_a_while, &post), 0);
+        int items = drive_once(f);
+        pthread_join(thread, NULL);
+        assert_int_equal(items, 1);
+        assert_record(f, "posted ~posted");
+    }
+}
+
+/* Posts of the loop's own thread are posts like any other. */
+static void the_loops_own_thread_may_post_too(void **state) {
+    struct fixture *f = *state;
+    assert_int_equal(kolk_loop_call_soon_threadsafe(f->loop, say, word(f, "a"), NULL), 0);
+    assert_int_equal(kolk_loop_call_soon_threadsafe(f->loop, say, word(f, "b"), NULL), 0);
+    assert_record(f, "");
+    drive_during(f, MS);
+    assert_record(f, "a b");
+}
+
+/* ---- Plans, budgets, closing ---- */
+
+/* A post from another thread makes the plan ready. */
+static void prepare_sees_a_post(void **state) {
+    struct fixture *f = *state;
+    assert_int_equal(kolk_loop_call_soon_threadsafe(f->loop, say, word(f, "post"), NULL), 0);
+    kolk_plan plan;
+    assert_int_equal(kolk_loop_prepare(f->loop, &plan), 0);
+    if (!plan.ready && (f->ops->caps & KOLK_REACTOR_WAIT))
+        assert_int_equal(kolk_loop_wait(f->loop, KOLK_NEVER), 0);
+    assert_int_equal(kolk_loop_dispatch(f->loop, NULL, NULL), 0);
+    assert_record(f, "post");
+}
+
+struct posted_count {
+    int called;
+    int destroyed;
+};
+
+static void count_posted(void *userdata) { ((struct posted_count *)userdata)->called++; }
+static void destroy_posted(void *userdata) { ((struct posted_count *)userdata)->destroyed++; }
+
+/* Calls from other threads count one by one against a budget; what a closing loop finds left over is released, not called. */
+static void posted_calls_count_one_by_one(void **state) {
+    struct fixture *f = *state;
+    struct posted_count count = {0, 0};
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(kolk_loop_call_soon_threadsafe(f->loop, count_posted, &count, destroy_posted), 0);
+    kolk_budget budget = {.size = sizeof budget, .max_items = 2};
+    kolk_progress progress;
+    assert_int_equal(kolk_loop_dispatch(f->loop, &budget, &progress), 0);
+    assert_int_equal(progress.items, 2);
+    assert_int_equal(progress.more, 1);
+    assert_int_equal(count.called, 2);
+    assert_int_equal(kolk_loop_call_soon_threadsafe(f->loop, count_posted, &count, destroy_posted), 0);
+    assert_int_equal(kolk_loop_dispatch(f->loop, &budget, &progress), 0);
+    assert_int_equal(count.called, 4);
+    assert_int_equal(count.destroyed, 4);
+    assert_int_equal(kolk_loop_close(f->loop), 0);
+    assert_int_equal(count.called, 4);
+    assert_int_equal(count.destroyed, 6);
+}
+
+static void *post_nothing(void *loop) {
+    kolk_loop_call_soon_threadsafe(loop, nothing, NULL, NULL);
+    return NULL;
+}
+
+static void let_a_thread_post(void *userdata) {
+    struct fixture *f = userdata;
+    pthread_t thread;
+    record(f, "%d", pthread_create(&thread, NULL, post_nothing, f->loop));
+    pthread_join(thread, NULL);
+}
+
+/* What other threads posted meanwhile is something more, for dispatch as for prepare. */
+static void a_post_during_a_dispatch_is_more(void **state) {
+    struct fixture *f = *state;
+    kolk_plan plan;
+    kolk_progress progress;
+    assert_int_equal(kolk_loop_call_soon(f->loop, let_a_thread_post, f, NULL, NULL), 0);
+    assert_int_equal(kolk_loop_dispatch(f->loop, NULL, &progress), 0);
+    assert_record(f, "0");
+    assert_int_equal(progress.more, 1);
+    assert_int_equal(kolk_loop_prepare(f->loop, &plan), 0);
+    assert_int_equal(plan.ready, 1);
+}
+
+static void *post_until_closed(void *userdata) {
+    struct poster *poster = userdata;
+    while (kolk_loop_call_soon_threadsafe(poster->loop, nothing, &poster->next, NULL) == 0)
+        poster->failed++;
+    kolk_loop_unref(poster->loop);
+    return NULL;
+}
+
+/* Threads may go on posting while the loop is being closed: each post is run, dropped or refused. */
+static void posts_to_a_loop_that_is_closing_are_refused(void **state) {
+    struct fixture *f = *state;
+    struct poster posters[POSTERS];
+    for (int i = 0; i < POSTERS; i++) {
+        posters[i] = (struct poster){.loop = kolk_loop_ref(f->loop)};
+        assert_int_equal(pthread_create(&posters[i].thread, NULL, post_until_closed, &posters[i]), 0);
+    }
+    drive_during(f, 5 * MS);
+    assert_int_equal(kolk_loop_close(f->loop), 0);
+    for (int i = 0; i < POSTERS; i++)
+        pthread_join(posters[i].thread, NULL);
+}
+
+int main(int argc, char **argv) {
+    select_tests(argc, argv);
+    static const struct rule matrix[] = {
+        RULE(posts_from_threads_arrive_in_order_and_none_is_lost),
+        RULE(a_post_wakes_a_sleeping_loop),
+        RULE(the_loops_own_thread_may_post_too),
+        RULE(prepare_sees_a_post),
+        RULE(posted_calls_count_one_by_one),
+        RULE(a_post_during_a_dispatch_is_more),
+    };
+    static const struct rule plain[] = {
+        RULE(posts_to_a_loop_that_is_closing_are_refused),
+    };
+    return run_matrix("post", matrix, COUNT(matrix)) + run_plain("post alone", plain, COUNT(plain));
+}
