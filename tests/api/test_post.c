@@ -83,6 +83,50 @@ static void a_post_wakes_a_sleeping_loop(void **state) {
     }
 }
 
+enum { ROUNDS = 5000 };
+
+struct pursuit {
+    kolk_loop *loop;
+    kolk_future *over;
+    int answers, lost;
+};
+
+static void answer_post(void *userdata) { __atomic_add_fetch(&((struct pursuit *)userdata)->answers, 1, __ATOMIC_RELEASE); }
+static void end_pursuit(void *userdata) { kolk_future_set_result(((struct pursuit *)userdata)->over, NULL, NULL); }
+
+/* Posts again the moment it is answered, a little later each time: wherever the loop then is on its way to sleep. */
+static void *pursue(void *userdata) {
+    struct pursuit *pursuit = userdata;
+    for (int i = 0; i < ROUNDS && !pursuit->lost; i++) {
+        int64_t give_up = now_ns() + 10 * SECOND;
+        for (volatile int wait = 0; wait < i % 512; wait++) {
+        }
+        if (kolk_loop_call_soon_threadsafe(pursuit->loop, answer_post, pursuit, NULL) != 0)
+            abort();
+        while (__atomic_load_n(&pursuit->answers, __ATOMIC_ACQUIRE) <= i && !pursuit->lost)
+            pursuit->lost = now_ns() > give_up;
+    }
+    kolk_loop_call_soon_threadsafe(pursuit->loop, end_pursuit, pursuit, NULL);
+    return NULL;
+}
+
+/* A loop that is about to sleep finds what is posted to it, at whatever point it is. */
+static void a_post_reaches_a_loop_on_its_way_to_sleep(void **state) {
+    struct fixture *f = *state;
+    struct pursuit pursuit = {.loop = f->loop, .over = new_future(f)};
+    kolk_handle *guard = NULL;
+    pthread_t thread;
+    /* So that one lost post does not hold up the suite. */
+    assert_int_equal(kolk_loop_call_later(f->loop, 20 * SECOND, end_pursuit, &pursuit, NULL, &guard), 0);
+    assert_int_equal(pthread_create(&thread, NULL, pursue, &pursuit), 0);
+    drive_until(f, pursuit.over);
+    pthread_join(thread, NULL);
+    assert_int_equal(pursuit.lost, 0);
+    assert_int_equal(kolk_handle_cancel(guard), 0);
+    kolk_handle_unref(guard);
+    kolk_future_unref(pursuit.over);
+}
+
 /* Posts of the loop's own thread are posts like any other. */
 static void the_loops_own_thread_may_post_too(void **state) {
     struct fixture *f = *state;
@@ -188,6 +232,7 @@ int main(int argc, char **argv) {
     static const struct rule matrix[] = {
         RULE(posts_from_threads_arrive_in_order_and_none_is_lost),
         RULE(a_post_wakes_a_sleeping_loop),
+        RULE_IN_REAL_TIME(a_post_reaches_a_loop_on_its_way_to_sleep),
         RULE(the_loops_own_thread_may_post_too),
         RULE(prepare_sees_a_post),
         RULE(posted_calls_count_one_by_one),

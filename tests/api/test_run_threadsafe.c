@@ -21,7 +21,7 @@ struct job {
     pthread_t ran_on;
 };
 
-static void count_job(void *userdata) { __atomic_add_fetch(&((struct job *)userdata)->gone, 1, __ATOMIC_RELAXED); }
+static void count_job(void *userdata) { __atomic_add_fetch(&((struct job *)userdata)->gone, 1, __ATOMIC_RELEASE); }
 
 static int start_job(struct job *job) {
     return kolk_run_threadsafe(job->loop ? job->loop : job->f->loop, job->fn, job, count_job, job->options, &job->future);
@@ -47,7 +47,7 @@ static int sleep_and_return(void *userdata, void **ret_result) {
     return kolk_sleep(MS);
 }
 
-static int is_gone(void *job) { return __atomic_load_n(&((struct job *)job)->gone, __ATOMIC_RELAXED); }
+static int is_gone(void *job) { return __atomic_load_n(&((struct job *)job)->gone, __ATOMIC_ACQUIRE); }
 
 /* A thread runs a task on a loop that sleeps, and blocks until it has its result. */
 static void a_thread_runs_a_task_and_gets_its_result(void **state) {
@@ -456,7 +456,7 @@ struct runner {
     int *finished;
 };
 
-static void count_runner(void *userdata) { __atomic_add_fetch(&((struct runner *)userdata)->gone, 1, __ATOMIC_RELAXED); }
+static void count_runner(void *userdata) { __atomic_add_fetch(&((struct runner *)userdata)->gone, 1, __ATOMIC_RELEASE); }
 
 static int sleep_a_moment(void *userdata, void **ret_result) {
     *ret_result = userdata;

@@ -11,12 +11,6 @@
 
 enum { PATIENCE_S = 30, REACTOR_CAPACITY = 8 };
 
-int64_t now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * SECOND + now.tv_nsec;
-}
-
 void sleep_ns(int64_t duration_ns) {
     nanosleep(&(struct timespec){.tv_sec = duration_ns / SECOND, .tv_nsec = duration_ns % SECOND}, NULL);
 }

@@ -109,9 +109,6 @@ const char *way_name(uint32_t way);
 /* Busy for so long. */
 void spin(int64_t duration_ns);
 
-/* Real time, that of the clock of every loop here. */
-int64_t now_ns(void);
-
 void sleep_ns(int64_t duration_ns);
 
 /* A thread, or the test fails. */

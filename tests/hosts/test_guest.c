@@ -30,12 +30,6 @@ struct puppet {
     int reported; /* To the loop's exception handler. */
 };
 
-static int64_t now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * SECOND + now.tv_nsec;
-}
-
 static int add(int *number, int more) { return __atomic_add_fetch(number, more, __ATOMIC_RELAXED); }
 
 static int refuses(struct puppet *p) {

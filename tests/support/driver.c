@@ -19,7 +19,7 @@ enum { REACTOR_COUNT = 8, PATIENCE_MS = 5000, PATIENCE_S = 30 };
 
 static const char *const mode_names[] = {"own", "thirds", "handle"};
 
-static int64_t now_ns(void) {
+int64_t now_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return now.tv_sec * SECOND + now.tv_nsec;

@@ -115,6 +115,9 @@ void drive_for(struct fixture *f, int (*condition)(void *context), void *context
 /* Turns until *counter is at least expected. */
 void drive_until_count(struct fixture *f, const int *counter, int expected);
 
+/* The real time, that of the clock of every loop here but a virtual one. */
+int64_t now_ns(void);
+
 /* Turns for so long, whatever happens or not. */
 void drive_during(struct fixture *f, int64_t duration_ns);
 

@@ -1,13 +1,5 @@
 #include "thread_futures.h"
 
-#include <time.h>
-
-int64_t now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * SECOND + now.tv_nsec;
-}
-
 pthread_t start_thread(void *(*fn)(void *), void *userdata) {
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, fn, userdata), 0);

@@ -6,9 +6,6 @@
 
 #include <pthread.h>
 
-/* The real time, also where the loop's is virtual. */
-int64_t now_ns(void);
-
 pthread_t start_thread(void *(*fn)(void *), void *userdata);
 
 /* A pending future; the second one's memory is the fixture's. */
