@@ -76,8 +76,13 @@ void a_reader_cuts_at_separators_and_counts() {
         CHECK_TEXT(std::string(*co_await kolk::nothrow(reader.read_until("\r\n"))), "one\r\n");
         CHECK_TEXT(std::string(*co_await kolk::nothrow(reader.read_until("\r\n"))), "two\r\n");
         CHECK_TEXT(std::string(*co_await kolk::nothrow(reader.read_exactly(5))), "5 end");
-        CHECK((co_await kolk::nothrow(reader.read_until("\n"))).status() == KOLK_EEOF);
-        CHECK((co_await kolk::nothrow(reader.read_exactly(6))).status() == KOLK_EEOF);
+        std::string from = "read from 127.0.0.1 port " + std::to_string(server.port()) + ": ";
+        auto line = co_await kolk::nothrow(reader.read_until("\n"));
+        CHECK(line.status() == KOLK_EEOF);
+        CHECK_TEXT(std::string(line.message()), from + "it ended after 5 bytes without a separator");
+        auto six = co_await kolk::nothrow(reader.read_exactly(6));
+        CHECK(six.status() == KOLK_EEOF);
+        CHECK_TEXT(std::string(six.message()), from + "it ended after 5 of 6 bytes");
         CHECK_TEXT(std::string(*co_await kolk::nothrow(reader.read())), " rest");
         CHECK_TEXT(std::string(*co_await kolk::nothrow(reader.read())), "");
         CHECK_TEXT(std::string(*co_await kolk::nothrow(reader.read_until("\n"))), "");
@@ -91,7 +96,9 @@ void a_reader_keeps_to_its_limit() {
     auto main = []() -> kolk::task<void> {
         auto server = *kolk::start_server(say_lines, "127.0.0.1", 0);
         kolk::stream_reader reader(*co_await kolk::nothrow(kolk::open_connection("127.0.0.1", uint16_t(server.port()))), 6);
-        CHECK((co_await kolk::nothrow(reader.read_until("end"))).status() == KOLK_ELIMIT);
+        auto end = co_await kolk::nothrow(reader.read_until("end"));
+        CHECK(end.status() == KOLK_ELIMIT);
+        CHECK(std::strstr(end.message(), "no separator within 6 bytes") != nullptr);
         CHECK_TEXT(std::string(*co_await kolk::nothrow(reader.read_until("\r\n"))), "one\r\n");
     };
     CHECK(outcome_of(main()));

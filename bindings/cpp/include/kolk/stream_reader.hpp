@@ -7,6 +7,7 @@
 
 #include <kolk/stream.hpp>
 
+#include <cstdio>
 #include <cstdlib>
 
 namespace kolk {
@@ -40,7 +41,7 @@ class stream_reader {
             if (at != unread().npos)
                 co_return take(at + separator.size());
             if (end_ - begin_ >= limit_)
-                co_return kolk::error(KOLK_ELIMIT);
+                co_return no_separator();
             looked_at = end_ - begin_ < separator.size() ? 0 : end_ - begin_ - separator.size() + 1;
             result<size_t> more = co_await nothrow(read_more());
             if (!more)
@@ -48,7 +49,7 @@ class stream_reader {
             if (*more == 0 && begin_ == end_)
                 co_return std::string_view();
             if (*more == 0)
-                co_return kolk::error(KOLK_EEOF);
+                co_return ended_without_separator();
         }
     }
 
@@ -60,7 +61,7 @@ class stream_reader {
             if (!more)
                 co_return more.error();
             if (*more == 0)
-                co_return kolk::error(KOLK_EEOF);
+                co_return ended_before(length);
         }
         co_return take(length);
     }
@@ -88,6 +89,30 @@ class stream_reader {
         begin_ += std::exchange(taken_, 0);
         if (begin_ == end_)
             begin_ = end_ = 0;
+    }
+
+    /** Not in the coroutines themselves, whose frames would hold the words. */
+    kolk::error no_separator() const noexcept {
+        char why[64];
+        std::snprintf(why, sizeof why, "no separator within %zu bytes", limit_);
+        return failed(KOLK_ELIMIT, why);
+    }
+    kolk::error ended_without_separator() const noexcept {
+        char why[64];
+        std::snprintf(why, sizeof why, "it ended after %zu bytes without a separator", end_ - begin_);
+        return failed(KOLK_EEOF, why);
+    }
+    kolk::error ended_before(size_t length) const noexcept {
+        char why[64];
+        std::snprintf(why, sizeof why, "it ended after %zu of %zu bytes", end_ - begin_, length);
+        return failed(KOLK_EEOF, why);
+    }
+    /** Names the peer, as the errors of the stream do. */
+    kolk::error failed(int status, const char *why) const noexcept {
+        char peer[64], words[160];
+        bool named = kolk_stream_peer_name(from_.get(), peer, sizeof peer) >= 0;
+        std::snprintf(words, sizeof words, "read from %s: %s", named ? peer : "a stream", why);
+        return kolk::error(status, words);
     }
 
     task<size_t> read_more(size_t wanted = 0) {
