@@ -20,11 +20,6 @@ static void record_value(struct fixture *f, const char *who, const void *key) {
         record(f, "%s=%s", who, status == 1 ? (value ? (char *)value : "NULL") : value ? "not cleared" : "none");
 }
 
-static int told(struct fixture *f, const char *what, int status) {
-    record(f, "%s(%s)", what, kolk_status_name(status));
-    return status;
-}
-
 /* ---- Setting and reading ---- */
 
 static int set_and_get(void *userdata, void **ret_result) {

@@ -339,6 +339,11 @@ void clear_record(struct fixture *f) {
     f->record[0] = '\0';
 }
 
+int told(struct fixture *f, const char *what, int status) {
+    record(f, "%s(%s)", what, kolk_status_name(status));
+    return status;
+}
+
 void *word(struct fixture *f, const char *text) {
     assert_true(f->word_count < WORD_COUNT);
     struct word *made = &f->words[f->word_count++];
@@ -505,6 +510,21 @@ void drive_during(struct fixture *f, int64_t duration_ns) {
     kolk_future_unref(later);
     if (real_time)
         run_what_is_ready(f);
+}
+
+static int is_waiting(void *recorded) { return ((struct fixture *)recorded)->recorded > 0; }
+
+void drive_to_its_wait(struct fixture *f) {
+    drive_for(f, is_waiting, f);
+    drive_during(f, MS);
+}
+
+void assert_idle(struct fixture *f) {
+    drive_during(f, MS);
+    kolk_plan plan;
+    assert_int_equal(kolk_loop_prepare(f->loop, &plan), 0);
+    assert_true(plan.deadline_ns == KOLK_NEVER);
+    assert_int_equal(plan.ready, 0);
 }
 
 void pause_ms(long ms) { nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * MS}, NULL); }

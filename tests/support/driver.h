@@ -92,6 +92,9 @@ void record(struct fixture *f, const char *format, ...) __attribute__((format(pr
 void clear_record(struct fixture *f);
 #define assert_record(f, expected) assert_string_equal((f)->record, expected)
 
+/* Records how something ended, and passes that on. */
+int told(struct fixture *f, const char *what, int status);
+
 /* A word to give to say and unsay; valid as long as the fixture. */
 void *word(struct fixture *f, const char *text);
 void say(void *word);   /* A callback: records the word. */
@@ -120,6 +123,12 @@ int64_t now_ns(void);
 
 /* Turns for so long, whatever happens or not. */
 void drive_during(struct fixture *f, int64_t duration_ns);
+
+/* Drives until a body has recorded something, and then as long as it takes to reach its next wait. */
+void drive_to_its_wait(struct fixture *f);
+
+/* Asserts that nothing of the loop waits for anything any more. */
+void assert_idle(struct fixture *f);
 
 /* Lets so much real time pass, in which nothing is driven. */
 void pause_ms(long ms);

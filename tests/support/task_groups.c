@@ -1,23 +1,11 @@
 #include "task_groups.h"
 
-int told(struct fixture *f, const char *what, int status) {
-    record(f, "%s(%s)", what, kolk_status_name(status));
-    return status;
-}
-
 int add(kolk_task_group *group, kolk_coroutine_fn fn, void *userdata) {
     return kolk_task_group_create_task(group, fn, userdata, NULL, NULL, NULL);
 }
 
 int leave(struct fixture *f, const char *what, kolk_task_group *group, int status) {
     return told(f, what, kolk_task_group_leave(group, status));
-}
-
-static int is_waiting(void *recorded) { return ((struct fixture *)recorded)->recorded > 0; }
-
-void drive_to_its_wait(struct fixture *f) {
-    drive_for(f, is_waiting, f);
-    drive_during(f, MS);
 }
 
 int sleep_and_say(void *userdata, void **ret_result) {

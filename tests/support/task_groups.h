@@ -16,15 +16,9 @@ struct scene {
     int64_t delay_ns;
 };
 
-/* Records how something ended, and passes that on. */
-int told(struct fixture *f, const char *what, int status);
-
 /* Adds a member; leaves, and tells. */
 int add(kolk_task_group *group, kolk_coroutine_fn fn, void *userdata);
 int leave(struct fixture *f, const char *what, kolk_task_group *group, int status);
-
-/* Drives until a body has recorded something, and then as long as it takes to reach its next wait. */
-void drive_to_its_wait(struct fixture *f);
 
 /* ---- Members: each is given a scene ---- */
 
