@@ -1,10 +1,13 @@
-/* Outsiders: a thread that does not own the loop, and a forked child. They are refused, and change nothing. */
+/* Outsiders: a thread that does not own the loop, and a forked child. They are refused, and change nothing, until the child
+ * takes the loop over. */
 #include "support/callbacks.h"
 #include "support/driver.h"
+#include "support/turns.h"
 #include "support/watcher.h"
 
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -161,12 +164,181 @@ static void a_child_forked_inside_leaves_the_timers_alone(void **state) {
     assert_int_equal(status, 0);
 }
 
+struct asked {
+    kolk_loop *loop;
+    int statuses[5];
+    int destroyed;
+};
+
+static void *ask_from_here(void *userdata) {
+    struct asked *asked = userdata;
+    kolk_future *future = NULL;
+    asked->statuses[0] = kolk_loop_set_plan_hook(asked->loop, nothing, &asked->destroyed, count_destroy);
+    asked->statuses[1] = kolk_loop_set_nesting(asked->loop, 1);
+    asked->statuses[2] = kolk_loop_set_hooks(asked->loop, NULL, &asked->destroyed, count_destroy);
+    asked->statuses[3] = kolk_loop_alive(asked->loop);
+    asked->statuses[4] = kolk_loop_shutdown_async(asked->loop, &future);
+    return NULL;
+}
+
+static void another_thread_is_refused(void **state) {
+    struct fixture *f = *state;
+    struct asked asked = {.loop = f->loop};
+    in_a_thread(ask_from_here, &asked);
+    for (size_t i = 0; i < COUNT(asked.statuses); i++)
+        assert_int_equal(asked.statuses[i], KOLK_ETHREAD);
+    assert_int_equal(asked.destroyed, 2);
+}
+
+/* ---- A child that takes the loop over ---- */
+
+enum { CHILD_IS_FINE = 0, NOT_REFUSED = 10, NOT_TAKEN_OVER = 11, ANOTHER_HANDLE = 12, NOT_WORKING = 13 };
+
+struct heirloom {
+    struct fixture *f;
+    kolk_task *task;
+    int pair[2];
+    int readable;
+    int handle;
+};
+
+static void read_heirloom(void *userdata) {
+    struct heirloom *heirloom = userdata;
+    char byte;
+    heirloom->readable += read(heirloom->pair[0], &byte, 1) == 1;
+}
+
+static int sleep_on(void *userdata, void **ret_result) {
+    (void)ret_result;
+    record(userdata, "slept(%d)", kolk_sleep(30 * MS));
+    return 0;
+}
+
+static int is_inherited(void *userdata) {
+    struct heirloom *heirloom = userdata;
+    return heirloom->readable && kolk_task_done(heirloom->task) && strcmp(heirloom->f->record, "slept(0) post") == 0;
+}
+
+static void inherit(struct heirloom *heirloom) {
+    struct fixture *f = heirloom->f;
+    in_a_thread(post_some, f);
+    drive_until(f, kolk_task_as_future(heirloom->task));
+    assert_int_equal(kolk_loop_call_soon_threadsafe(f->loop, say, word(f, "post"), NULL), 0);
+    assert_int_equal(write(heirloom->pair[1], "x", 1), 1);
+    drive_for(f, is_inherited, heirloom);
+}
+
+static int be_the_child(struct heirloom *heirloom) {
+    kolk_loop *loop = heirloom->f->loop;
+    kolk_plan plan;
+    alarm(20);
+    if (kolk_loop_prepare(loop, &plan) != KOLK_EFORKED || kolk_loop_dispatch(loop, NULL, NULL) != KOLK_EFORKED ||
+        kolk_loop_set_nesting(loop, 1) != KOLK_EFORKED || kolk_loop_alive(loop) != KOLK_EFORKED)
+        return NOT_REFUSED;
+    if (kolk_loop_after_fork(loop) != 0 || kolk_loop_after_fork(loop) != 0)
+        return NOT_TAKEN_OVER;
+    if (heirloom->handle >= 0 && kolk_loop_get_fd(loop) != heirloom->handle)
+        return ANOTHER_HANDLE;
+    inherit(heirloom); /* An assertion that fails here leaves as a failure of its own. */
+    return CHILD_IS_FINE;
+}
+
+static int exit_status(pid_t child) {
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* A task that sleeps, a watch, calls from a thread: all of it goes on in both, and neither notices the other. */
+static void a_child_takes_the_loop_over(void **state) {
+    struct fixture *f = *state;
+    if (!MAY_FORK)
+        skip();
+    struct heirloom heirloom = {.f = f, .task = spawn(f, sleep_on), .handle = kolk_loop_get_fd(f->loop)};
+    open_pair(heirloom.pair);
+    assert_int_equal(kolk_loop_add_reader(f->loop, heirloom.pair[0], read_heirloom, &heirloom, NULL), 0);
+    dispatch_all(f);
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(be_the_child(&heirloom));
+    assert_int_equal(exit_status(child), CHILD_IS_FINE);
+    inherit(&heirloom);
+    kolk_task_unref(heirloom.task);
+    kolk_loop_remove_reader(f->loop, heirloom.pair[0]);
+    close_pair(heirloom.pair);
+}
+
+static void in_the_process_that_made_it_nothing_has_to_be_done(void **state) {
+    struct fixture *f = *state;
+    assert_int_equal(kolk_loop_after_fork(f->loop), 0);
+    drive_during(f, MS);
+    assert_int_equal(kolk_loop_after_fork(NULL), KOLK_EINVAL);
+    assert_int_equal(kolk_loop_close(f->loop), 0);
+    assert_int_equal(kolk_loop_after_fork(f->loop), KOLK_ECLOSED);
+}
+
+struct held_hook {
+    kolk_loop *loop;
+    int pair[2];
+    int inside;
+};
+
+static void stay_in_hook(void *userdata) {
+    struct held_hook *hook = userdata;
+    char byte;
+    __atomic_store_n(&hook->inside, 1, __ATOMIC_RELEASE);
+    while (read(hook->pair[0], &byte, 1) < 0)
+        usleep(1000);
+}
+
+static void *post_one(void *userdata) {
+    struct held_hook *hook = userdata;
+    if (kolk_loop_call_soon_threadsafe(hook->loop, nothing, NULL, NULL) != 0)
+        abort();
+    return NULL;
+}
+
+/* A thread that was inside the hook at the moment of the fork is not in the child, which does not wait for it to leave. */
+static void a_child_does_not_wait_for_the_hook(void **state) {
+    struct fixture *f = *state;
+    if (!MAY_FORK)
+        skip();
+    struct held_hook hook = {.loop = f->loop};
+    pthread_t thread;
+    open_pair(hook.pair);
+    assert_int_equal(kolk_loop_set_plan_hook(f->loop, stay_in_hook, &hook, NULL), 0);
+    prepare(f);
+    assert_int_equal(pthread_create(&thread, NULL, post_one, &hook), 0);
+    while (!__atomic_load_n(&hook.inside, __ATOMIC_ACQUIRE))
+        usleep(1000);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(20);
+        if (kolk_loop_after_fork(f->loop) != 0)
+            _exit(NOT_TAKEN_OVER);
+        _exit(kolk_loop_close(f->loop) == 0 ? CHILD_IS_FINE : NOT_WORKING);
+    }
+    int status = child > 0 ? exit_status(child) : -1;
+    assert_int_equal(write(hook.pair[1], "x", 1), 1);
+    pthread_join(thread, NULL);
+    assert_int_equal(kolk_loop_set_plan_hook(f->loop, NULL, NULL, NULL), 0);
+    close_pair(hook.pair);
+    assert_int_equal(status, CHILD_IS_FINE);
+}
+
 int main(int argc, char **argv) {
     select_tests(argc, argv);
     static const struct rule matrix[] = {
         RULE(a_wrong_thread_is_refused),
         RULE(a_forked_child_is_refused_and_harms_nothing),
         RULE(a_child_forked_inside_leaves_the_timers_alone),
+        RULE(another_thread_is_refused),
+        RULE_IN_REAL_TIME(a_child_takes_the_loop_over),
+        RULE(a_child_does_not_wait_for_the_hook),
+        RULE(in_the_process_that_made_it_nothing_has_to_be_done),
     };
     return run_matrix("outsider", matrix, COUNT(matrix));
 }

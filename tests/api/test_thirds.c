@@ -1,6 +1,7 @@
 /* The thirds of a turn: prepare, wait, and dispatch within a budget; and the handle that tells a host when. */
 #include "support/callbacks.h"
 #include "support/driver.h"
+#include "support/turns.h"
 #include "support/watcher.h"
 
 #include <poll.h>
@@ -217,13 +218,56 @@ static void a_budget_of_the_wrong_size_is_refused(void **state) {
     assert_record(f, "");
 }
 
-/* ---- The handle ---- */
+enum { BURST = 5000, SOME = 100 };
 
-static void dispatch_all(struct fixture *f) {
-    kolk_progress progress = {.more = 1};
-    while (progress.more)
-        assert_int_equal(kolk_loop_dispatch(f->loop, NULL, &progress), 0);
+struct burst {
+    struct fixture *f;
+    int calls, disorder, earlier_came_at;
+};
+
+struct one_of_a_burst {
+    struct burst *burst;
+    int number;
+};
+
+static void earlier_comes(void *userdata) {
+    struct burst *burst = userdata;
+    burst->earlier_came_at = burst->calls;
 }
+
+static void due_in_a_burst(void *userdata) {
+    struct one_of_a_burst *one = userdata;
+    struct burst *burst = one->burst;
+    burst->disorder += one->number != burst->calls++;
+    if (one->number == 0 && kolk_loop_call_at(burst->f->loop, 1, earlier_comes, burst, NULL, NULL) != 0)
+        record(burst->f, "refused");
+}
+
+/* Moving all of them would take longer than its budget. So what is started then, and due before they are, overtakes most. */
+static void a_limited_turn_takes_some_of_very_many_timers(void **state) {
+    static struct one_of_a_burst ones[BURST];
+    struct fixture *f = *state;
+    struct burst burst = {.f = f};
+    kolk_budget budget = {.size = sizeof budget, .max_items = SOME};
+    kolk_progress progress = {.more = 1};
+    kolk_plan plan;
+    for (int i = 0; i < BURST; i++) {
+        ones[i] = (struct one_of_a_burst){&burst, i};
+        assert_int_equal(kolk_loop_call_at(f->loop, 2 + i, due_in_a_burst, &ones[i], NULL, NULL), 0);
+    }
+    for (int turns = 0; progress.more; turns++) {
+        assert_in_range(turns, 0, BURST / SOME);
+        assert_int_equal(kolk_loop_dispatch(f->loop, &budget, &progress), 0);
+        assert_int_equal(kolk_loop_prepare(f->loop, &plan), 0);
+        assert_int_equal(plan.ready, progress.more);
+    }
+    assert_int_equal(burst.calls, BURST);
+    assert_int_equal(burst.disorder, 0);
+    assert_in_range(burst.earlier_came_at, SOME, BURST / 2);
+    assert_record(f, "");
+}
+
+/* ---- The handle ---- */
 
 /* The handle is readable exactly while dispatch would make progress, for every kind of work. */
 static void the_handle_is_readable_exactly_while_there_is_work(void **state) {
@@ -423,6 +467,7 @@ int main(int argc, char **argv) {
         RULE_IN_REAL_TIME(a_budget_of_time_is_kept),
         RULE(a_budget_of_centuries_does_not_overflow),
         RULE(a_budget_of_the_wrong_size_is_refused),
+        RULE_IN_REAL_TIME(a_limited_turn_takes_some_of_very_many_timers),
         RULE(the_handle_is_readable_exactly_while_there_is_work),
         RULE(the_handle_forgets_a_cancelled_timer),
         RULE(the_handle_forgets_a_dropped_waker),
