@@ -27,6 +27,7 @@ int kolk_loop::wait(int64_t deadline) noexcept {
         if (status < 0)
             return status;
     }
+    must_ring_.store(true, std::memory_order_seq_cst); /* in a run of the loop's own it need not be */
     /* A host that did not ask for the plan does not sleep through it. */
     int64_t timeout = has_work() ? 0 : time_to_sleep();
     if (deadline != INT64_MAX && timeout != 0) {
@@ -129,8 +130,7 @@ int kolk_loop::get_fd() noexcept {
     }
     timer_fd_ = timer;
     handle_fd_ = fd;
-    set_host_sleeps(!running_ || nesting_);
-    touched();
+    host_looks();
     return fd;
 }
 
@@ -141,6 +141,13 @@ void kolk_loop::set_host_sleeps(bool sleeps) noexcept {
         soon_.shut();
     else
         soon_.open();
+}
+
+/* There is a host from now on, or it sees more, or less. */
+void kolk_loop::host_looks() noexcept {
+    must_ring_.store(true, std::memory_order_seq_cst);
+    set_host_sleeps(!running_ || nesting_);
+    touched();
 }
 
 void kolk_loop::update_host() noexcept {
@@ -187,24 +194,20 @@ bool kolk_loop::set_plan_hook(kolk_callback_fn fn, void *userdata, kolk_destroy_
         return false;
     }
     planned_ = INT64_MAX;
-    set_host_sleeps(!running_ || nesting_);
-    touched();
+    host_looks();
     return true;
 }
 
 void kolk_loop::set_guest(kolk_guest *guest) noexcept {
     guest_ = guest;
-    set_host_sleeps(!running_ || nesting_);
-    touched();
+    host_looks();
 }
 
 bool kolk_loop::set_nesting(bool allowed) noexcept {
     bool before = std::exchange(nesting_, allowed);
     if (running_) {
         continue_for_ = 0; /* the next turn begins in sight of the host */
-        must_ring_.store(true, std::memory_order_seq_cst);
-        set_host_sleeps(allowed);
-        touched();
+        host_looks();
     }
     return before;
 }

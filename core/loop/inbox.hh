@@ -1,7 +1,7 @@
 /* What other threads hand to a loop.
  *
  * A stack that any thread or signal handler pushes on and the loop takes whole, turning it round: each thread's items arrive in
- * their order. Only a push onto an empty stack has to wake the loop; what follows until the loop takes it comes along.
+ * their order. Only a push onto an empty stack has to be announced; what follows until the loop takes it comes along.
  * Lock-free and without allocation, the node is the sender's. Closing leaves a mark in place of the top, so that a push either
  * arrives before or learns that it came too late. */
 #pragma once

@@ -144,7 +144,7 @@ int kolk_loop::look_or_sleep() noexcept {
             timeout = 0;
     }
     int status = look(timeout);
-    must_ring_.store(nesting_, std::memory_order_relaxed);
+    must_ring_.store(nesting_ || hosted(), std::memory_order_relaxed);
     return status;
 }
 
@@ -426,7 +426,7 @@ bool kolk_loop::stop_timer(timer_node &timer) noexcept {
     return true;
 }
 
-void kolk_loop::wake() noexcept {
+void kolk_loop::announce() noexcept {
     if (!must_ring_.load(std::memory_order_seq_cst))
         return;
     wake_fd_signal(wake_fd_);
@@ -436,7 +436,7 @@ void kolk_loop::wake() noexcept {
 bool kolk_loop::post(inbox_item &item) noexcept {
     kolk::post arrival = inbox_.push(item);
     if (arrival == kolk::post::was_empty)
-        wake();
+        announce();
     return arrival != kolk::post::closed;
 }
 
@@ -444,7 +444,7 @@ int kolk_loop::post_call(kolk_callback_fn fn, void *userdata, kolk_destroy_fn de
     bool first;
     int status = posts_.add(fn, userdata, destroy, first);
     if (status == 0 && first)
-        wake();
+        announce();
     return status;
 }
 

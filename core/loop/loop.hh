@@ -297,9 +297,9 @@ struct kolk_loop final {
     void set_host_sleeps(bool sleeps) noexcept;
     [[nodiscard]] bool hosted() const noexcept { return handle_fd_ >= 0 || guest_ || hook_.listening(); }
     static void reactor_has_more(void *self) noexcept;
-    void wake() noexcept; /* any thread, with something for the loop to find */
-    /* The same, and what there is to take of others and of timers that a limited turn left; in a turn, also what is left of it.
-     */
+    void host_looks() noexcept;
+    void announce() noexcept; /* any thread, that something has arrived */
+    /* Also what there is to take of others, and of timers that a limited turn left; in a turn, also what is left of it. */
     [[nodiscard]] bool has_work() noexcept {
         return has_ready() || others_wait() || reactor_has_more_ || !batch_.empty() || soon_.in_turn() ||
                (due_until_ != INT64_MIN && timers_.next_deadline() <= due_until_);
@@ -355,8 +355,8 @@ struct kolk_loop final {
 
     kolk::timer_wheel timers_;
     int64_t due_until_ = INT64_MIN; /* when a limited turn left some: those until then are due */
-    /* What arrives has to ring. Not while the loop runs by itself and will look before it sleeps: it writes first and looks
-     * then, and whoever posts does so too, so one of them sees the other. */
+    /* What arrives has to ring. Not between two looks of run() and run_nested(), of a loop that no host looks at: whoever makes
+     * this true, to sleep, looks after that, and whoever posts writes before it looks here, so one of them sees the other. */
     std::atomic<bool> must_ring_{true};
     kolk::inbox inbox_;
     kolk::posted_calls posts_;

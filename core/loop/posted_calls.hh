@@ -2,7 +2,7 @@
  *
  * A locked array that the loop takes whole and runs as one item of its ready queue, each call counting by itself. A node per
  * call would be allocated on one thread and freed on another, which costs several times as much as the lock. Only a call that
- * finds the array empty has to wake the loop; what follows until the loop takes it comes along. */
+ * finds the array empty has to be announced; what follows until the loop takes it comes along. */
 #pragma once
 
 #include "core/allocator.hh"
@@ -23,7 +23,7 @@ class posted_calls final : public ready_item {
     explicit posted_calls(::kolk_loop &on) noexcept : ready_item(run_all), owner_(&on) {}
     ~posted_calls();
 
-    /* Any thread. 0, KOLK_ENOMEM or KOLK_ECLOSED; then the caller keeps what it has. `ret_first`: the loop has to be woken. */
+    /* Any thread. 0, KOLK_ENOMEM or KOLK_ECLOSED; then the caller keeps what it has. `ret_first`: the loop has to be told. */
     [[nodiscard]] int add(kolk_callback_fn fn, void *userdata, kolk_destroy_fn destroy, bool &ret_first) noexcept;
 
     /* The loop's thread. */
@@ -53,7 +53,7 @@ class posted_calls final : public ready_item {
     array running_; /* the loop's thread's own */
     uint32_t next_ = 0;
 
-    /* The line that both sides write holds nothing else, wherever the loop lies. */
+    /* The lines that both sides write hold nothing else, wherever the loop lies. */
     [[maybe_unused]] char apart_[64];
     mutex lock_; /* for what follows */
     array arriving_;

@@ -130,20 +130,31 @@ void timer_wheel::mark_stale(const timer_node &timer) noexcept {
 }
 
 void timer_wheel::start(timer_node &timer, int64_t when) noexcept {
-    if (put_off(timer, when))
-        return;
-    if (timer.waiting())
+    uint32_t order = arrivals_++;
+    if (timer.waiting()) {
+        if (timer.slot != timer_node::in_heap && tick_of(when) >= begin_of(timer.slot)) {
+            mark_stale(timer);
+            timer.when = when;
+            timer.order = order;
+            if (when <= earliest_[timer.slot]) {
+                earliest_[timer.slot] = when;
+                stale_[timer.slot / slots] &= ~(uint64_t(1) << (timer.slot % slots));
+            }
+            return;
+        }
         take_out(timer);
-    else
+    } else {
         count_++;
+    }
     timer.when = when;
-    timer.order = arrivals_++;
+    timer.order = order;
     place(timer);
 }
 
 void timer_wheel::stop(timer_node &timer) noexcept {
     take_out(timer);
     timer.next = timer.prev = nullptr;
+    timer.ahead = nullptr;
     timer.slot = timer_node::not_waiting;
     count_--;
 }

@@ -5,9 +5,8 @@
  * each time the position reaches its slot, at most 8 times. Timers of the slot at the position lie in a pairing heap, ordered
  * by nanosecond and then by order of arrival: wide slots cost no precision.
  *
- * A timer that is moved and is behind the earliest of its slot, before and after, stays where it is, and finds its new place
- * when the slot's turn comes: deadlines that are pushed out again and again, as those of idle connections are, cost one
- * comparison and one write each.
+ * A timer that is moved to a later time stays where it is, and finds its new place when its old slot's turn comes: deadlines
+ * that are pushed out again and again, as those of idle connections are, cost a few comparisons and writes each.
  *
  * All links are in the timers; nothing is allocated. After Varghese and Lauck's timing wheels. Knows nothing of clocks: the
  * loop passes "now", and so do the tests. */
@@ -25,7 +24,7 @@ struct timer_node : ready_item {
 
     union {
         timer_node *child = nullptr; /* in the heap: the first one; next and prev lead to siblings, prev of it to the parent */
-        const timer_node *ahead;     /* in a list: one a few places on, which may be gone since; only to be fetched */
+        const timer_node *ahead;     /* in a list, or due: one a few places on, which may be gone since; only to be fetched */
     };
     int64_t when = 0;
     uint32_t order = 0;          /* of arrival; wraps around, so that it fits beside the slot */
@@ -37,8 +36,9 @@ struct timer_node : ready_item {
     /* Who goes along a list learns where the next one is when this one has come from memory. So that several come at once, and
      * with each the line behind it, where the rest of the timer is. */
     void fetch_ahead() const noexcept {
-        __builtin_prefetch(ahead);
-        __builtin_prefetch(ahead + 1);
+        auto address = reinterpret_cast<uintptr_t>(ahead);
+        __builtin_prefetch(reinterpret_cast<const void *>(address));
+        __builtin_prefetch(reinterpret_cast<const void *>(address + sizeof *ahead));
     }
 };
 
@@ -51,8 +51,9 @@ class timer_wheel {
 
     /* Starts a timer that is not waiting, or moves one that is. */
     void start(timer_node &timer, int64_t when) noexcept;
-    /* The same for a timer that neither is nor becomes the earliest of its slot, which stays there. False for others, which are
-     * left alone. */
+    /* The same, faster, for a timer that neither is nor becomes the earliest of its slot. False for others, which are left
+     * alone.
+     */
     [[nodiscard]] bool put_off(timer_node &timer, int64_t when) noexcept {
         if (timer.slot >= levels * slots)
             return false;

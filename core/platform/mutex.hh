@@ -1,5 +1,5 @@
-/* A lock between threads. Who finds it taken tries for a while before it sleeps, where the system can do that: it is held for a
- * few instructions, and to sleep and be woken takes thousands. */
+/* A lock between threads. Who finds it taken tries for a while before it sleeps, where the system can do that: it is mostly
+ * held for a few instructions, and to sleep and be woken takes thousands. */
 #pragma once
 
 #include <pthread.h>

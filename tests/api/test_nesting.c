@@ -232,60 +232,6 @@ static void a_reader_on_the_stack_is_watched_again_when_it_returns(void **state)
     close_pair(both.pair);
 }
 
-struct own_run {
-    struct modal modal;
-    int fd, awake, asleep;
-};
-
-static int readable_now(int fd) { return poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, 0) == 1; }
-
-static void *post_mark_of_run(void *userdata) { return post_mark(&((struct own_run *)userdata)->modal); }
-
-static void post_and_stop(void *userdata) {
-    struct own_run *run = userdata;
-    in_a_thread(post_mark_of_run, run);
-    kolk_loop_stop(run->modal.f->loop);
-}
-
-/* While a loop runs by itself nobody need ring; when it ends, what came in its last turn is there for the host. */
-static void what_is_posted_as_a_run_ends_shows_at_the_handle(void **state) {
-    struct fixture *f = *state;
-    struct own_run run = {.modal.f = f, .fd = kolk_loop_get_fd(f->loop)};
-    call_soon(f, post_and_stop, &run);
-    assert_int_equal(kolk_loop_run_forever(f->loop), 0);
-    assert_int_equal(run.modal.posted, 0);
-    if (f->ops->caps & KOLK_REACTOR_GET_FD)
-        assert_true(readable_now(run.fd));
-    dispatch_all(f);
-    assert_int_equal(run.modal.posted, 1);
-}
-
-static void sleep_on_the_handle_of_an_own_run(void *userdata) {
-    struct own_run *run = userdata;
-    kolk_loop *loop = run->modal.f->loop;
-    kolk_loop_set_nesting(loop, 1);
-    kolk_loop_dispatch(loop, NULL, NULL);
-    run->asleep = !readable_now(run->fd);
-    in_a_thread(post_mark_of_run, run);
-    run->awake = readable_now(run->fd);
-    kolk_loop_dispatch(loop, NULL, NULL);
-    kolk_loop_set_nesting(loop, 0);
-    kolk_loop_stop(loop);
-}
-
-/* A dialog that is opened by a loop that runs by itself is a host that sleeps. */
-static void what_is_posted_during_a_dialog_of_an_own_run_shows_at_the_handle(void **state) {
-    struct fixture *f = *state;
-    struct own_run run = {.modal.f = f, .fd = kolk_loop_get_fd(f->loop)};
-    if (!(f->ops->caps & KOLK_REACTOR_GET_FD))
-        skip();
-    call_soon(f, sleep_on_the_handle_of_an_own_run, &run);
-    assert_int_equal(kolk_loop_run_forever(f->loop), 0);
-    assert_int_equal(run.asleep, 1);
-    assert_int_equal(run.awake, 1);
-    assert_int_equal(run.modal.posted, 1);
-}
-
 static void nesting_is_0_or_1(void **state) {
     struct fixture *f = *state;
     assert_int_equal(kolk_loop_set_nesting(f->loop, 1), 0);
@@ -328,8 +274,6 @@ int main(int argc, char **argv) {
         RULE_IN_REAL_TIME(everything_goes_on_in_the_turns_of_a_task),
         RULE(a_reader_on_the_stack_is_not_called_by_its_own_turns),
         RULE(a_reader_on_the_stack_is_watched_again_when_it_returns),
-        RULE(what_is_posted_as_a_run_ends_shows_at_the_handle),
-        RULE(what_is_posted_during_a_dialog_of_an_own_run_shows_at_the_handle),
         RULE(nesting_is_0_or_1),
     };
     return run_matrix("nesting", matrix, COUNT(matrix));

@@ -1,7 +1,9 @@
 /* Posts: calls from other threads. They wake the loop, keep their order, and none is lost. */
 #include "support/callbacks.h"
 #include "support/driver.h"
+#include "support/turns.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -127,6 +129,155 @@ static void a_post_reaches_a_loop_on_its_way_to_sleep(void **state) {
     kolk_future_unref(pursuit.over);
 }
 
+/* ---- To a loop that runs by itself: nobody need ring while it is awake, unless somebody else may look ---- */
+
+struct own_run {
+    struct fixture *f;
+    int fd;
+    int asleep, awake; /* The handle was silent before the post; it was readable, or the hook told, after it. */
+    int told, posted;
+    int64_t waited;
+};
+
+static int readable_now(int fd) { return poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, 0) == 1; }
+static void mark_posted(void *userdata) { ((struct own_run *)userdata)->posted++; }
+static void mark_told(void *userdata) { ((struct own_run *)userdata)->told++; }
+
+static void *post_mark(void *userdata) {
+    struct own_run *run = userdata;
+    if (kolk_loop_call_soon_threadsafe(run->f->loop, mark_posted, run, NULL) != 0)
+        abort();
+    return NULL;
+}
+
+static void *post_mark_after_a_while(void *userdata) {
+    pause_ms(30);
+    return post_mark(userdata);
+}
+
+static void run_by_itself(struct own_run *run, kolk_callback_fn fn) {
+    call_soon(run->f, fn, run);
+    assert_int_equal(kolk_loop_run_forever(run->f->loop), 0);
+}
+
+static void post_and_stop(void *userdata) {
+    struct own_run *run = userdata;
+    in_a_thread(post_mark, run);
+    kolk_loop_stop(run->f->loop);
+}
+
+/* What came in the last turn of a run is there for the host that comes next. */
+static void what_is_posted_as_a_run_ends_is_found_by_a_host(void **state) {
+    struct fixture *f = *state;
+    for (int i = 1; i <= 2; i++) {
+        struct own_run run = {.f = f};
+        run_by_itself(&run, post_and_stop);
+        assert_int_equal(run.posted, 0);
+        assert_int_equal(prepare(f).ready, 1);
+        if (f->ops->caps & KOLK_REACTOR_GET_FD)
+            assert_true(readable_now(kolk_loop_get_fd(f->loop)));
+        dispatch_all(f);
+        assert_int_equal(run.posted, 1);
+    }
+}
+
+static void look_at_the_handle(void *userdata) {
+    struct own_run *run = userdata;
+    kolk_loop *loop = run->f->loop;
+    run->asleep = !readable_now(run->fd);
+    in_a_thread(post_mark, run);
+    run->awake = readable_now(run->fd);
+    kolk_loop_stop(loop);
+}
+
+static void look_at_the_handle_in_a_dialog(void *userdata) {
+    struct own_run *run = userdata;
+    kolk_loop *loop = run->f->loop;
+    kolk_loop_set_nesting(loop, 1);
+    kolk_loop_dispatch(loop, NULL, NULL);
+    look_at_the_handle(run);
+    kolk_loop_dispatch(loop, NULL, NULL);
+    kolk_loop_set_nesting(loop, 0);
+}
+
+static void ask_for_the_handle_and_look_at_it(void *userdata) {
+    struct own_run *run = userdata;
+    run->fd = kolk_loop_get_fd(run->f->loop);
+    look_at_the_handle(run);
+}
+
+/* Who sleeps on the handle in a callback sees it, whether the loop may be turned there or not. */
+static void what_is_posted_during_a_run_shows_at_the_handle(void **state) {
+    static const kolk_callback_fn ways[] = {ask_for_the_handle_and_look_at_it, look_at_the_handle,
+                                            look_at_the_handle_in_a_dialog};
+    struct fixture *f = *state;
+    if (!(f->ops->caps & KOLK_REACTOR_GET_FD))
+        skip();
+    for (size_t i = 0; i < COUNT(ways); i++) {
+        struct own_run run = {.f = f, .fd = i > 0 ? kolk_loop_get_fd(f->loop) : -1};
+        run_by_itself(&run, ways[i]);
+        assert_int_equal(run.asleep, 1);
+        assert_int_equal(run.awake, 1);
+        dispatch_all(f);
+        assert_int_equal(run.posted, 1);
+    }
+}
+
+static void plan_and_post(void *userdata) {
+    struct own_run *run = userdata;
+    kolk_plan plan;
+    kolk_loop_prepare(run->f->loop, &plan);
+    run->told = 0;
+    in_a_thread(post_mark, run);
+    run->awake = run->told;
+    kolk_loop_stop(run->f->loop);
+}
+
+static void hang_a_hook_and_post(void *userdata) {
+    struct own_run *run = userdata;
+    kolk_loop_set_plan_hook(run->f->loop, mark_told, run, NULL);
+    plan_and_post(run);
+}
+
+/* A plan that is made in a callback is out of date with the next post. */
+static void what_is_posted_during_a_run_is_told_to_the_hook(void **state) {
+    struct fixture *f = *state;
+    struct own_run run = {.f = f};
+    for (int i = 1; i <= 2; i++) {
+        run_by_itself(&run, i == 1 ? hang_a_hook_and_post : plan_and_post);
+        assert_int_equal(run.awake, 1);
+        assert_int_equal(run.told, 1);
+        dispatch_all(f);
+        assert_int_equal(run.posted, i);
+    }
+    assert_int_equal(kolk_loop_set_plan_hook(f->loop, NULL, NULL, NULL), 0);
+}
+
+static void wait_for_the_post(void *userdata) {
+    struct own_run *run = userdata;
+    kolk_loop *loop = run->f->loop;
+    pthread_t thread;
+    run->waited = now_ns();
+    if (pthread_create(&thread, NULL, post_mark_after_a_while, run) != 0)
+        abort();
+    kolk_loop_wait(loop, kolk_loop_time(loop) + 10 * SECOND);
+    run->waited = now_ns() - run->waited;
+    pthread_join(thread, NULL);
+    kolk_loop_stop(loop);
+}
+
+/* Nor does a callback that waits for the kernel sleep through it. */
+static void a_wait_during_a_run_ends_with_a_post(void **state) {
+    struct fixture *f = *state;
+    struct own_run run = {.f = f};
+    run_by_itself(&run, wait_for_the_post);
+    assert_in_range(run.waited, 0, 5 * SECOND);
+    dispatch_all(f);
+    assert_int_equal(run.posted, 1);
+}
+
+/* ---- With all else ---- */
+
 /* Posts of the loop's own thread are posts like any other. */
 static void the_loops_own_thread_may_post_too(void **state) {
     struct fixture *f = *state;
@@ -233,6 +384,10 @@ int main(int argc, char **argv) {
         RULE(posts_from_threads_arrive_in_order_and_none_is_lost),
         RULE(a_post_wakes_a_sleeping_loop),
         RULE_IN_REAL_TIME(a_post_reaches_a_loop_on_its_way_to_sleep),
+        RULE(what_is_posted_as_a_run_ends_is_found_by_a_host),
+        RULE(what_is_posted_during_a_run_shows_at_the_handle),
+        RULE(what_is_posted_during_a_run_is_told_to_the_hook),
+        RULE_IN_REAL_TIME(a_wait_during_a_run_ends_with_a_post),
         RULE(the_loops_own_thread_may_post_too),
         RULE(prepare_sees_a_post),
         RULE(posted_calls_count_one_by_one),
