@@ -33,7 +33,10 @@ constinit error statics[] = {{0, 0, 0, 0, {}, nullptr, "no error", "", ""},
 constexpr size_t row_count = sizeof rows / sizeof *rows;
 
 /* The list is numbered without gaps, which a static_assert below keeps true. */
-size_t index_of(int status) noexcept { return status <= 0 && size_t(-status) < row_count ? size_t(-status) : row_count; }
+size_t index_of(int status) noexcept {
+    size_t index = -size_t(status); /* INT_MIN has no negative of its own type */
+    return status <= 0 && index < row_count ? index : row_count;
+}
 
 constexpr bool numbered_without_gaps() {
     for (size_t i = 0; i < row_count; i++)

@@ -70,7 +70,7 @@ class soon_calls {
     [[nodiscard]] bool in_turn() const noexcept { return next_ != last_; }
 
     /* Where there is one: nothing need be exchanged, for who runs it reads it first, and its place is free for the next. */
-    [[nodiscard]] bool just_one() const noexcept { return end_ == filled_ + 1; }
+    [[nodiscard]] bool just_one() const noexcept { return end_ - filled_ == 1; }
     [[nodiscard]] const call &take_only() noexcept { return *(end_ = filled_); }
     /* What was left over comes first again. Only while nothing was added. */
     void put_back() noexcept {
