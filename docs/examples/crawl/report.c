@@ -166,7 +166,7 @@ static int page_to_json(json_t *pages, const struct page *page) {
 static int tallies_to_json(json_t *statuses, json_t *errors, const struct tally *tally) {
     int failed = 0;
     for (int status = 0; status < status_codes; status++) {
-        char name[8];
+        char name[12];
         snprintf(name, sizeof name, "%d", status);
         if (tally->by_status[status] > 0)
             failed |= json_object_set_new(statuses, name, json_integer((json_int_t)tally->by_status[status]));
