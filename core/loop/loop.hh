@@ -299,7 +299,8 @@ struct kolk_loop final {
     static void reactor_has_more(void *self) noexcept;
     void host_looks() noexcept;
     void announce() noexcept; /* any thread, that something has arrived */
-    /* Also what there is to take of others, and of timers that a limited turn left; in a turn, also what is left of it. */
+    /* Something is to be run, or to be taken: of others, or of timers that a limited turn left. In a turn, also what is left of
+     * it. */
     [[nodiscard]] bool has_work() noexcept {
         return has_ready() || others_wait() || reactor_has_more_ || !batch_.empty() || soon_.in_turn() ||
                (due_until_ != INT64_MIN && timers_.next_deadline() <= due_until_);

@@ -51,9 +51,7 @@ class timer_wheel {
 
     /* Starts a timer that is not waiting, or moves one that is. */
     void start(timer_node &timer, int64_t when) noexcept;
-    /* The same, faster, for a timer that neither is nor becomes the earliest of its slot. False for others, which are left
-     * alone.
-     */
+    /* The same, faster, where the timer neither is nor becomes the earliest of its slot; false elsewhere, with nothing done. */
     [[nodiscard]] bool put_off(timer_node &timer, int64_t when) noexcept {
         if (timer.slot >= levels * slots)
             return false;
